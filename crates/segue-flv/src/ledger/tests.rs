@@ -1,0 +1,1 @@
+//! The ledger against faults of known number, and against a naive oracle.
