@@ -1,0 +1,1 @@
+//! Bodies of the protocol control messages (RTMP 1.0, 5.4).
