@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use segue_proto::Moment;
 use segue_proto::caps::Announce;
-use segue_proto::handover::record::Signal;
+use segue_proto::handover::record::HandoverResult;
 use segue_proto::log::ConnId;
 use segue_proto::session::GoAwaySignal;
 use segue_proto::time::earliest;
@@ -75,6 +75,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// As a record says it.
+    pub const fn result(self) -> HandoverResult {
+        match self {
+            Self::Moved => HandoverResult::Moved,
+            Self::Ended | Self::Lost => HandoverResult::Ended,
+            Self::Cut => HandoverResult::Cut,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Moved => "moved",
