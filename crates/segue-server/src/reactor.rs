@@ -251,15 +251,16 @@ impl Reactor {
         for (mut stream, peer) in inbox.take() {
             let token = Token(self.next_token);
             self.next_token += 1;
-            if let Err(error) = prepare(&stream)
-                .and_then(|()| self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE))
-            {
+            if let Err(error) = prepare(&stream).and_then(|()| {
+                self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)
+            }) {
                 tracing::info!(%peer, %error, "lost a connection while accepting it");
                 continue;
             }
             let conn = self.shard.accepted(peer.to_string(), self.clock.now());
             self.tokens.insert(token.0, conn);
-            self.sockets.insert(conn, Socket { stream, token, blocked: false, readable: false, ended: false });
+            self.sockets
+                .insert(conn, Socket { stream, token, blocked: false, readable: false, ended: false });
             self.mark_readable(conn);
         }
     }

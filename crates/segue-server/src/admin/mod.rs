@@ -34,7 +34,11 @@ impl Api {
 }
 
 /// Serves the API on the listeners given.
-pub(crate) fn spawn(handle: Handle, admin: Option<TcpListener>, public: Option<TcpListener>) -> io::Result<Api> {
+pub(crate) fn spawn(
+    handle: Handle,
+    admin: Option<TcpListener>,
+    public: Option<TcpListener>,
+) -> io::Result<Api> {
     if admin.is_none() && public.is_none() {
         return Ok(Api { stop: None, thread: None });
     }

@@ -58,8 +58,7 @@ async fn wrong_method() -> impl IntoResponse {
 
 async fn health(State(handle): State<Handle>) -> impl IntoResponse {
     let state = handle.state();
-    let status =
-        if state == ServerState::Running { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if state == ServerState::Running { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "status": state.name() })))
 }
 

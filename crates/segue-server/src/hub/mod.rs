@@ -255,8 +255,7 @@ impl Hub {
                 continue;
             }
             state.legs.insert(conn, ask.leg.clone());
-            let request =
-                Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
+            let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
             state.log.publish(request, now);
             self.settle(&slot, &mut state);
             drop(state);
@@ -266,7 +265,8 @@ impl Hub {
 
     /// A stream's own number: not a secret, but unlike that of every other stream of every other process.
     fn random(&self, serial: u64) -> [u8; 16] {
-        let digest = Sha256::new().chain_update(&self.config.server_id).chain_update(serial.to_be_bytes()).finalize();
+        let digest =
+            Sha256::new().chain_update(&self.config.server_id).chain_update(serial.to_be_bytes()).finalize();
         let mut random = [0; 16];
         random.copy_from_slice(&digest[..16]);
         random
@@ -275,7 +275,14 @@ impl Hub {
     fn new_slot(&self, key: StreamKey) -> Arc<Slot> {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         let config = &self.config;
-        Arc::new(Slot::new(serial, key, config.log.clone(), self.random(serial), config.shards, config.recorded))
+        Arc::new(Slot::new(
+            serial,
+            key,
+            config.log.clone(),
+            self.random(serial),
+            config.shards,
+            config.recorded,
+        ))
     }
 
     fn forget(&self, slot: &Arc<Slot>) {
@@ -485,7 +492,8 @@ impl Hub {
     }
 
     fn note(&self, event: DrainEvent) {
-        if self.is_draining() || matches!(event, DrainEvent::Left { told: Some(_), .. } | DrainEvent::Spliced { .. })
+        if self.is_draining()
+            || matches!(event, DrainEvent::Left { told: Some(_), .. } | DrainEvent::Spliced { .. })
         {
             locked(&self.drain_events).push(event);
             self.poke_drain();

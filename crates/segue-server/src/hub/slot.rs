@@ -207,7 +207,14 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(serial: u64, key: StreamKey, config: log::Config, random: [u8; 16], shards: usize, recorded: bool) -> Self {
+    pub(super) fn new(
+        serial: u64,
+        key: StreamKey,
+        config: log::Config,
+        random: [u8; 16],
+        shards: usize,
+        recorded: bool,
+    ) -> Self {
         Self {
             serial,
             id: segue_proto::url::stream_id(&key.app, &key.name),

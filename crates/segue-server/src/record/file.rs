@@ -40,7 +40,8 @@ fn folder(app: &str) -> String {
 /// `DIR/APP/ID8-START-eEPOCH.flv`.
 pub(super) fn path(dir: &Path, slot: &Slot, epoch: u64, start: jiff::Timestamp) -> PathBuf {
     let id = slot.id.get(..8).unwrap_or(&slot.id);
-    dir.join(folder(&slot.key.app)).join(format!("{id}-{}-e{epoch}.flv", start.strftime("%Y%m%dT%H%M%S%.3fZ")))
+    dir.join(folder(&slot.key.app))
+        .join(format!("{id}-{}-e{epoch}.flv", start.strftime("%Y%m%dT%H%M%S%.3fZ")))
 }
 
 impl LegFile {
@@ -82,9 +83,9 @@ impl LegFile {
         }
         let flags = (self.audio, self.video);
         match self.flags_written {
-            None => self.file.write_all(&segue_flv::file_header(self.audio, self.video))?,
+            None => self.file.write_all(&segue_flv::writer::file_header(self.audio, self.video))?,
             Some(written) if written != flags => {
-                let header = segue_flv::file_header(self.audio, self.video);
+                let header = segue_flv::writer::file_header(self.audio, self.video);
                 self.file.write_all_at(&header[4..5], FLAGS_AT)?;
             }
             Some(_) => {}

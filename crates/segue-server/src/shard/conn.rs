@@ -183,7 +183,14 @@ impl Conn {
         self.close(core, now);
     }
 
-    fn play(&mut self, core: &mut Core, stream: MessageStreamId, name: &str, resume: Option<Resume>, now: Moment) {
+    fn play(
+        &mut self,
+        core: &mut Core,
+        stream: MessageStreamId,
+        name: &str,
+        resume: Option<Resume>,
+        now: Moment,
+    ) {
         let refusal = match (&self.role, self.key(name)) {
             (Role::Idle, Some(key)) => match core.hub.watch(self.id, &key) {
                 Watch::Here(slot) => return self.attach(core, &slot, stream, resume),

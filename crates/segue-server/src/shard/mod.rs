@@ -17,11 +17,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use segue_proto::Moment;
 use segue_proto::log::ConnId;
 use segue_proto::outqueue::OutQueue;
 use segue_proto::session::server;
 use segue_proto::time::earliest;
-use segue_proto::Moment;
 
 use crate::config::Switches;
 use crate::hub::{Hub, Mail, Slot, State, conn_id};
@@ -197,8 +197,13 @@ impl Shard {
             }
             self.with(number, |conn, core| conn.handle_timeout(core, now));
         }
-        let due: Vec<_> =
-            self.core.slot_timers.iter().filter(|(_, (at, _))| *at <= now).map(|(serial, _)| *serial).collect();
+        let due: Vec<_> = self
+            .core
+            .slot_timers
+            .iter()
+            .filter(|(_, (at, _))| *at <= now)
+            .map(|(serial, _)| *serial)
+            .collect();
         for serial in due {
             let Some((_, slot)) = self.core.slot_timers.remove(&serial) else { continue };
             let mut state = slot.lock();
@@ -217,7 +222,8 @@ impl Shard {
     /// Delivers mail, lets viewers read, closes what is to be closed. After it the outputs are complete.
     pub fn pass(&mut self, now: Moment) {
         loop {
-            let mail = self.core.hub.mailbox(self.core.index).map(|mailbox| mailbox.take()).unwrap_or_default();
+            let mail =
+                self.core.hub.mailbox(self.core.index).map(|mailbox| mailbox.take()).unwrap_or_default();
             for mail in mail {
                 self.deliver(mail, now);
             }

@@ -83,12 +83,11 @@ impl Publisher {
         }
         let seq = state.log.next_seq();
         drop(state);
+        let full = self.checkpoints.len() >= MAX_CHECKPOINTS;
         match self.checkpoints.back_mut() {
-            Some(last) if last.seq == seq || self.checkpoints.len() >= MAX_CHECKPOINTS => {
-                if let Some(last) = self.checkpoints.back_mut() {
-                    last.seq = seq;
-                    last.offset = offset;
-                }
+            Some(last) if last.seq == seq || full => {
+                last.seq = seq;
+                last.offset = offset;
             }
             _ => self.checkpoints.push_back(Checkpoint { seq, offset, at: now }),
         }
@@ -99,7 +98,10 @@ impl Publisher {
         let before = self.taken;
         let mut recorded = self.slot.recorded();
         if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording) {
-            if first.seq > recorded && now >= first.at + RECORDER_LAG && recording.state() == RecorderState::Ok {
+            if first.seq > recorded
+                && now >= first.at + RECORDER_LAG
+                && recording.state() == RecorderState::Ok
+            {
                 tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
                 recording.set_state(RecorderState::Degraded);
                 recorded = u64::MAX;

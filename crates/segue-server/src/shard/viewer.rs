@@ -66,7 +66,8 @@ impl Conn {
         drop(state);
         core.viewers.entry(slot.serial).or_default().insert(self.number);
         self.session.play_start(stream);
-        let viewer = Viewer { slot: slot.clone(), stream, cursor, headers: None, counted: None, ended: false };
+        let viewer =
+            Viewer { slot: slot.clone(), stream, cursor, headers: None, counted: None, ended: false };
         self.role = Role::Viewer(Box::new(viewer));
         self.set_busy(core, true);
     }
