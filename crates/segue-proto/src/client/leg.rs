@@ -31,7 +31,8 @@ impl Place {
 
     /// Media messages from `earlier` to here that a leg sent.
     pub(super) fn sent_since(&self, earlier: &Self) -> u64 {
-        (self.index.saturating_sub(earlier.index)).saturating_sub(self.skipped.saturating_sub(earlier.skipped))
+        (self.index.saturating_sub(earlier.index))
+            .saturating_sub(self.skipped.saturating_sub(earlier.skipped))
     }
 }
 
@@ -82,6 +83,8 @@ pub(super) struct Leg {
     /// Whose handing-on is measured: serial, and how late it was.
     pub(super) mark: u64,
     pub(super) delay_ms: Option<u64>,
+    /// Its tail is sent again elsewhere: nothing of it is lost.
+    pub(super) covered: bool,
     /// FCUnpublish and deleteStream are sent.
     pub(super) finished: bool,
     /// When something last went forward.
@@ -109,6 +112,7 @@ impl Leg {
             last_ts: None,
             mark: 0,
             delay_ms: None,
+            covered: false,
             finished: false,
             progress: now,
         }
@@ -160,6 +164,19 @@ impl Leg {
         Place { skipped: self.cursor.skipped, ..recent }
     }
 
+    /// [`unproven`](Self::unproven) as what the stream needs from its next connection: `skipped` is what lies after it
+    /// and is counted as lost already.
+    pub(super) fn owes(&self, replay: &Replay, clean: bool, now: Moment) -> Place {
+        let from = self.unproven(replay, clean, now);
+        Place { skipped: self.cursor.skipped.saturating_sub(from.skipped), ..from }
+    }
+
+    /// Media messages of this leg's that are not proven, or, where nobody can tell, not sent.
+    pub(super) fn tail(&self) -> u64 {
+        let end = self.end.map_or(self.cursor.index, |end| end.index.max(self.cursor.index));
+        Place { index: end, ..self.cursor }.sent_since(&self.needs())
+    }
+
     /// An acknowledgement came. Numbers beyond what was sent are a foreign way of counting and prove nothing. Returns
     /// whether it proved something.
     pub(super) fn acknowledged(&mut self, sequence: u32, now: Moment) -> bool {
@@ -192,7 +209,9 @@ impl Leg {
     /// that passes over.
     pub(super) fn skip(&mut self, replay: &Replay) -> u64 {
         // Marks of what can't be sent again any more tell nothing that later ones don't.
-        while self.sent.len() > 1 && self.sent.front().is_some_and(|(_, place)| place.serial <= replay.first()) {
+        while self.sent.len() > 1
+            && self.sent.front().is_some_and(|(_, place)| place.serial <= replay.first())
+        {
             self.sent.pop_front();
         }
         if self.cursor.serial >= replay.first() {
@@ -201,11 +220,10 @@ impl Leg {
         let first = Place::of(replay, replay.first());
         let to = self.end.filter(|end| end.serial <= first.serial).unwrap_or(first);
         let passed = to.index.saturating_sub(self.cursor.index);
-        let nothing_sent = !self.has_sent();
-        self.cursor = Place { skipped: self.cursor.skipped + passed, ..to };
-        if nothing_sent {
-            self.start = self.cursor;
-            self.proven = self.cursor;
+        if self.has_sent() {
+            self.cursor = Place { skipped: self.cursor.skipped + passed, ..to };
+        } else {
+            self.begin_at(Place { skipped: 0, ..to });
         }
         self.fresh = true;
         self.header_due |= self.phase != Phase::Ready;

@@ -16,11 +16,10 @@ use crate::time::Moment;
 use crate::url::RtmpUrl;
 
 mod leg;
-pub mod player;
+
 pub mod publisher;
 pub mod redirect;
 
-pub use player::{Player, PlayerConfig};
 pub use publisher::{Publisher, PublisherConfig, Report};
 pub use redirect::RedirectPolicy;
 
