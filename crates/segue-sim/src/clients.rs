@@ -37,7 +37,7 @@ fn note(log: &SharedLog, action: Action, now: Moment) {
         Action::Handover(record) => log.records.push(record),
         Action::Notice(notice) => log.notices.push(notice.0),
         Action::Finished(outcome) => log.outcome = Some(outcome),
-        Action::Dial { .. } | Action::ShutdownWrite(_) | Action::Close(_) => unreachable!("the world executes these"),
+        other => unreachable!("the world executes {other:?}"),
     }
 }
 

@@ -158,10 +158,9 @@ impl Node {
     /// Reads what is new in every log, as the recorder's thread does.
     fn record(&mut self) {
         for slot in self.hub.streams() {
-            self.taps.entry(slot.serial).or_insert_with(|| Tap {
-                cursor: slot.lock().log.start(Start::Oldest),
-                slot,
-                lagged: false,
+            self.taps.entry(slot.serial).or_insert_with(|| {
+                let cursor = slot.lock().log.start(Start::Oldest);
+                Tap { slot, cursor, lagged: false }
             });
         }
         for (serial, tap) in &mut self.taps {
