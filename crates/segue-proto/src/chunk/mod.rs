@@ -1,1 +1,26 @@
-//! chunk
+//! Chunks: how messages are cut and interleaved on the wire (RTMP 1.0, section 5.3). [`Reader`] puts messages together,
+//! [`Writer`] cuts them for one connection, [`Frame`] cuts one once for many connections. What a message means is
+//! [`crate::message`]'s, but for Set Chunk Size and Abort, which change the chunks themselves.
+
+mod frame;
+mod header;
+mod reader;
+mod writer;
+
+pub use frame::Frame;
+pub use reader::{Limits, MAX_CHUNK_STREAMS, Reader};
+pub use writer::{Headers, Writer};
+
+/// Bytes of payload in a chunk until Set Chunk Size says otherwise (5.4.1).
+pub const DEFAULT_CHUNK_SIZE: u32 = 128;
+/// The largest chunk size that can be set: the top bit is zero (5.4.1).
+pub const MAX_CHUNK_SIZE: u32 = 0x7FFF_FFFF;
+
+#[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod captures;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
