@@ -297,6 +297,9 @@ impl Hub {
         let mut record = None;
         let mut state = slot.lock();
         let leg = state.legs.remove(&conn)?;
+        if slot.recording.is_some() {
+            state.settling.insert(conn);
+        }
         // A client of Go Away alone may say deleteStream on its way to the next server: wire facts, Go Away.
         let finished = leaving == Leaving::Finished && (leg.told.is_none() || leg.announce.segue);
         state.last_left = Some(leg.told);
@@ -334,6 +337,11 @@ impl Hub {
             self.forget(slot);
         }
         record
+    }
+
+    /// A connection whose leg is over waits for nothing any more.
+    pub fn settled(&self, slot: &Slot, conn: ConnId) {
+        slot.lock().settling.remove(&conn);
     }
 
     /// A connection asks to watch.
@@ -485,7 +493,9 @@ impl Hub {
 
     /// The recorder got on with a stream: acknowledgements of its publishers may go on.
     pub fn recorded(&self, slot: &Slot) {
-        let legs: Vec<ConnId> = slot.lock().legs.keys().copied().collect();
+        let state = slot.lock();
+        let legs: Vec<ConnId> = state.legs.keys().chain(&state.settling).copied().collect();
+        drop(state);
         for conn in legs {
             self.post(conn, Mail::Progress(conn));
         }

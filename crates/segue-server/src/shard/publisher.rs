@@ -285,9 +285,9 @@ impl Conn {
     /// Writes the hand-over record, now that it is known what was acknowledged.
     pub(super) fn file_record(&mut self, core: &Core, settled: bool) {
         let segue = self.announce().segue;
-        if let Role::Publisher(publisher) = &mut self.role
-            && let Some(mut record) = publisher.record.take()
-        {
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        core.hub.settled(&publisher.slot, self.id);
+        if let Some(mut record) = publisher.record.take() {
             record.confirmed = segue.then_some(settled);
             core.hub.record(record);
         }
