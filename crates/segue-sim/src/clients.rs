@@ -156,7 +156,11 @@ pub fn judge_legs<'a>(
 }
 
 /// The ledger over what was sent and what a viewer saw.
-pub fn judge_viewer<'a>(options: Options, sent: impl IntoIterator<Item = &'a MediaMessage>, log: &Log) -> Report {
+pub fn judge_viewer<'a>(
+    options: Options,
+    sent: impl IntoIterator<Item = &'a MediaMessage>,
+    log: &Log,
+) -> Report {
     let mut ledger = Ledger::new(options);
     sent.into_iter().for_each(|m| ledger.sent(m));
     ledger.leg_start();

@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn latency_bandwidth_and_order() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let link = Link { latency: Duration::from_millis(10), bandwidth: Some(1000), window: 500, segment: 500 };
+        let link =
+            Link { latency: Duration::from_millis(10), bandwidth: Some(1000), window: 500, segment: 500 };
         let mut pipe = Pipe::new(link);
         assert_eq!(pipe.room(), 500);
         pipe.send(Bytes::from(vec![7; 500]), at(0), &mut rng);

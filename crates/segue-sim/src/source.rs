@@ -131,7 +131,8 @@ mod tests {
     fn a_second_of_media() {
         let shape = Shape { duration: Duration::from_secs(1), gop: 10, ..Shape::default() };
         let source = Source::new(&shape, Moment::ORIGIN);
-        let keyframes = source.all().filter(|m| m.kind == TrackKind::Video && m.payload[..2] == [0x17, 1]).count();
+        let keyframes =
+            source.all().filter(|m| m.kind == TrackKind::Video && m.payload[..2] == [0x17, 1]).count();
         assert_eq!(source.all().count(), 3 + 30 + 43);
         assert_eq!(keyframes, 3);
         let mut payloads: Vec<_> = source.all().map(|m| m.payload.clone()).collect();

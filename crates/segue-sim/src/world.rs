@@ -326,8 +326,11 @@ impl World {
             };
             let result = outcome.map(|server| {
                 let door = self.doors[server.0];
-                let server_conn =
-                    if door == Door::Mute { None } else { self.servers[server.0].as_mut().map(|s| s.accept(now)) };
+                let server_conn = if door == Door::Mute {
+                    None
+                } else {
+                    self.servers[server.0].as_mut().map(|s| s.accept(now))
+                };
                 self.connections.push(Connection {
                     client: dial.client,
                     client_conn: dial.conn,
@@ -423,7 +426,8 @@ impl World {
                 let conn = match action {
                     NodeAction::ShutdownWrite(conn) | NodeAction::Close(conn) => conn,
                 };
-                let Some(c) = self.connections.iter_mut().find(|c| c.server.0 == n && c.server_conn == Some(conn))
+                let Some(c) =
+                    self.connections.iter_mut().find(|c| c.server.0 == n && c.server_conn == Some(conn))
                 else {
                     continue;
                 };

@@ -56,7 +56,11 @@ fn forty_moves_back_and_forth_are_one_timeline() {
     let mut s = Scene::new(Setup { seed: 7, shape, ..Setup::default() });
     s.run_for(secs(2));
     for n in 0..40 {
-        if n % 2 == 0 { s.move_to_b() } else { s.move_to_a() }
+        if n % 2 == 0 {
+            s.move_to_b()
+        } else {
+            s.move_to_a()
+        }
         s.settle_move();
     }
     s.finish();
@@ -110,7 +114,8 @@ fn h02_audio_alone_moves_within_a_second() {
 #[test]
 fn video_alone_moves_without_loss() {
     for seed in SEEDS {
-        let mut s = Scene::new(Setup { seed, shape: Shape { audio: 0, ..Shape::default() }, ..Setup::default() });
+        let mut s =
+            Scene::new(Setup { seed, shape: Shape { audio: 0, ..Shape::default() }, ..Setup::default() });
         s.run_to_random(secs(2)..secs(6));
         s.move_to_b();
         s.finish();
@@ -284,7 +289,8 @@ fn h25_who_announces_nothing_is_told_nothing() {
 
 #[test]
 fn h27_a_real_end_ends_at_once() {
-    let mut s = Scene::new(Setup { shape: Shape { duration: secs(3), ..Shape::default() }, ..Setup::default() });
+    let mut s =
+        Scene::new(Setup { shape: Shape { duration: secs(3), ..Shape::default() }, ..Setup::default() });
     s.run_for(ms(3500));
     let a = s.a;
     assert!(s.world.server(a).hub().streams().is_empty(), "no ghost stream");
@@ -298,7 +304,12 @@ fn h27_a_real_end_ends_at_once() {
 fn h28_viewers_are_not_dropped_because_a_publisher_moved() {
     for seed in SEEDS {
         let shape = Shape { duration: secs(14), ..Shape::default() };
-        let mut s = Scene::new(Setup { seed, shape, link: Link { latency: ms(30), ..Link::default() }, ..Setup::default() });
+        let mut s = Scene::new(Setup {
+            seed,
+            shape,
+            link: Link { latency: ms(30), ..Link::default() },
+            ..Setup::default()
+        });
         s.run_to_random(secs(2)..secs(6));
         s.move_to_b();
         s.finish();

@@ -196,8 +196,11 @@ impl Scene {
 
     pub fn assert_viewer_saw_everything(&mut self) {
         let viewer = self.viewer.borrow();
-        let report: Report =
-            judge_viewer(Options { whole: true, no_overlap: true, ..Options::default() }, &self.sent, &viewer);
+        let report: Report = judge_viewer(
+            Options { whole: true, no_overlap: true, ..Options::default() },
+            &self.sent,
+            &viewer,
+        );
         assert_eq!(report.exit_code(), 0, "seed {}: the viewer: {report}\n{}", self.seed, self.story());
     }
 
@@ -210,7 +213,12 @@ impl Scene {
 
     pub fn assert_moved_in_the_end(&mut self) {
         let log = self.publisher.borrow();
-        assert!(log.records.iter().any(|r| r.result == HandoverResult::Moved), "seed {}: {}", self.seed, self.story());
+        assert!(
+            log.records.iter().any(|r| r.result == HandoverResult::Moved),
+            "seed {}: {}",
+            self.seed,
+            self.story()
+        );
     }
 
     pub fn publisher_is_on_a(&mut self) -> bool {
@@ -223,7 +231,8 @@ impl Scene {
     pub fn assert_cut_after_a_whole_gop(&mut self, deadline: Moment) {
         let sent: Vec<_> = self.sent.iter().filter(|m| m.info().is_media()).cloned().collect();
         let a = self.a;
-        let first = self.world.server(a).recordings().flat_map(|r| r.values()).next().expect("A recorded").clone();
+        let first =
+            self.world.server(a).recordings().flat_map(|r| r.values()).next().expect("A recorded").clone();
         let held = first.messages.len();
         assert_eq!(first.messages, sent[..held], "seed {}", self.seed);
         let next = &sent[held];
@@ -234,7 +243,11 @@ impl Scene {
         );
         let due = Duration::from_millis(u64::from(next.timestamp.as_millis()));
         let cut = Moment::from_micros(1_000_000) + due;
-        assert!(cut <= deadline && deadline.since(cut) <= secs(2) + ms(50), "seed {}: cut at {cut:?}", self.seed);
+        assert!(
+            cut <= deadline && deadline.since(cut) <= secs(2) + ms(50),
+            "seed {}: cut at {cut:?}",
+            self.seed
+        );
         assert!(self.world.server(a).report().has_loss(), "the drain's exit code is 3");
     }
 
@@ -247,4 +260,3 @@ impl Scene {
         )
     }
 }
-
