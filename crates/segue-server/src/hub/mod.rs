@@ -470,16 +470,16 @@ impl Hub {
     pub fn announce(&self, slot: &Arc<Slot>, state: &State) {
         for shard in state.viewer_shards.keys() {
             let Some(flag) = slot.notified.get(*shard) else { continue };
-            if !flag.swap(true, Ordering::AcqRel) {
-                if let Some(mailbox) = self.mailboxes.get(*shard) {
-                    mailbox.post(Mail::Readable(slot.clone()));
-                }
+            if !flag.swap(true, Ordering::AcqRel)
+                && let Some(mailbox) = self.mailboxes.get(*shard)
+            {
+                mailbox.post(Mail::Readable(slot.clone()));
             }
         }
-        if let Some(recording) = &slot.recording {
-            if !recording.notified.swap(true, Ordering::AcqRel) {
-                self.bell.ring(slot.clone());
-            }
+        if let Some(recording) = &slot.recording
+            && !recording.notified.swap(true, Ordering::AcqRel)
+        {
+            self.bell.ring(slot.clone());
         }
     }
 
@@ -502,10 +502,10 @@ impl Hub {
 
     /// Makes the first shard look at the drain soon.
     pub fn poke_drain(&self) {
-        if !self.drain_poked.swap(true, Ordering::AcqRel) {
-            if let Some(mailbox) = self.mailboxes.first() {
-                mailbox.wake();
-            }
+        if !self.drain_poked.swap(true, Ordering::AcqRel)
+            && let Some(mailbox) = self.mailboxes.first()
+        {
+            mailbox.wake();
         }
     }
 

@@ -280,10 +280,10 @@ impl Shard {
             }
             Mail::Tell { conn, tc_url, batch } => {
                 self.with(number(conn), |conn, core| conn.tell(core, tc_url, now));
-                if let Some(mail) = batch.done() {
-                    if let Mail::Tell { conn, .. } = &mail {
-                        self.core.hub.post(*conn, mail);
-                    }
+                if let Some(mail) = batch.done()
+                    && let Mail::Tell { conn, .. } = &mail
+                {
+                    self.core.hub.post(*conn, mail);
                 }
             }
             Mail::Stop => {
