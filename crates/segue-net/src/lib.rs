@@ -1,1 +1,4 @@
-//! Placeholder.
+//! x
+pub mod clock;
+mod dial;
+mod driver;
