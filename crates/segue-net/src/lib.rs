@@ -1,4 +1,17 @@
-//! x
+//! Publishing and playing RTMP from Rust programs, over tokio.
+//!
+//! [`Publisher`] and [`Player`] are thin: everything that has to do with the protocol and with moving from one server
+//! to another is `segue_proto::client`'s; here are the sockets ([`dial`], and a driver that executes what the machines
+//! ask for) and the clock. A stream goes on when its server says that it is going, and when it dies: the program that
+//! pushes or takes messages notices nothing but an [`Event`].
+
 pub mod clock;
-mod dial;
+pub mod dial;
 mod driver;
+pub mod event;
+pub mod player;
+pub mod publisher;
+
+pub use event::Event;
+pub use player::Player;
+pub use publisher::Publisher;
