@@ -26,6 +26,8 @@
 
 mod align;
 mod judge;
+#[cfg(test)]
+mod oracle;
 mod report;
 #[cfg(test)]
 mod tests;
