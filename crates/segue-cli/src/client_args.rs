@@ -3,8 +3,13 @@
 
 use std::path::PathBuf;
 
+use segue_net::Event;
 use segue_proto::caps::Announce;
-use segue_proto::client::RedirectPolicy;
+use segue_proto::client::{Ending, Outcome, RedirectPolicy};
+use segue_proto::handover::record::{HandoverResult, Record};
+
+use crate::exit::{Exit, complain};
+use crate::progress::Progress;
 
 /// Flags of a client.
 #[derive(clap::Args, Debug)]
@@ -46,4 +51,65 @@ enum Dialects {
     Reconnect,
     GoAway,
     None,
+}
+
+/// Tells a person what happened: a line each, above the progress bar.
+pub(crate) fn listener(progress: Progress) -> Box<dyn FnMut(Event) + Send> {
+    Box::new(move |event| match event {
+        Event::Notice(notice) => progress.say(&notice.0),
+        Event::Handover(record) => progress.say(&describe(&record)),
+        _ => {}
+    })
+}
+
+/// A hand-over in one line.
+pub(crate) fn describe(record: &Record) -> String {
+    let unknown = || "?".to_owned();
+    let number = |n: Option<u64>| n.map_or_else(unknown, |n| n.to_string());
+    let server = |name: &Option<String>| name.clone().unwrap_or_else(unknown);
+    let what = match record.result {
+        HandoverResult::Moved => format!("moved from {} to {}", server(&record.from), server(&record.to)),
+        HandoverResult::Stayed => format!("stayed on {}", server(&record.from)),
+        HandoverResult::Ended => format!("ended on {}", server(&record.from)),
+        HandoverResult::Cut => format!("was cut by {}", server(&record.from)),
+        HandoverResult::Lost => format!("lost {} and found no other server", server(&record.from)),
+    };
+    let delay = number(record.delay_ms);
+    format!("the stream {what}: {} missing, boundary {delay} ms late", number(record.missing))
+}
+
+/// The exit code of an end; what went wrong is said on stderr.
+pub(crate) fn judge(outcome: &Outcome) -> Exit {
+    let (text, failed) = match &outcome.ending {
+        Ending::Complete => (None, false),
+        Ending::Failed(why) | Ending::Lost(why) => (Some(why.as_str()), true),
+        Ending::Aborted => (Some("aborted"), true),
+    };
+    if let Some(text) = text {
+        complain(text);
+    }
+    match (outcome.missing, failed) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Failed,
+        (missing, _) => {
+            complain(&format!("{missing} messages are lost"));
+            Exit::Lost
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_3_and_failure_without_loss_is_1() {
+        let exit = |ending, missing| judge(&Outcome { ending, confirmed: None, missing });
+        assert_eq!(exit(Ending::Complete, 0), Exit::Done);
+        assert_eq!(exit(Ending::Complete, 1), Exit::Lost);
+        assert_eq!(exit(Ending::Failed("x".into()), 0), Exit::Failed);
+        assert_eq!(exit(Ending::Lost("x".into()), 0), Exit::Failed);
+        assert_eq!(exit(Ending::Lost("x".into()), 7), Exit::Lost);
+        assert_eq!(exit(Ending::Aborted, 0), Exit::Failed);
+    }
 }

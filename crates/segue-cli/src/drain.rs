@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use segue_server::drain::Target;
 use serde_json::{Map, Value};
 use tokio::time::MissedTickBehavior;
 
 use crate::drain_view::View;
-use crate::exit::{Exit, complain, wrong_usage};
+use crate::exit::{Exit, complain};
 use crate::http::{self, Base};
 use crate::progress::{Progress, on_terminal};
 use crate::stop::Stops;
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 
     /// Where clients are sent, rtmp://host[:port][/app]; without the app each keeps its own, without --to they are
     /// given no address
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = target)]
     to: Option<String>,
 
     /// Seconds until whoever is still there is cut, all included [default: 25]
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         return show(&args, &answer).map(|()| Exit::Done);
     }
     let before = if args.json && !args.dry_run { handovers(&args.admin).await? } else { Vec::new() };
-    let begun = call(&args.admin, "POST", Some(&args.request()?.to_string())).await?;
+    let begun = call(&args.admin, "POST", Some(&args.request().to_string())).await?;
     if args.dry_run {
         return show(&args, &begun).map(|()| Exit::Done);
     }
@@ -96,12 +97,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 impl Args {
     /// The body of `POST drain`: what is not named is the server's to choose.
-    fn request(&self) -> anyhow::Result<Value> {
+    fn request(&self) -> Value {
         let mut body = Map::new();
         if let Some(to) = &self.to {
-            if !(to.starts_with("rtmp://") || to.starts_with("rtmps://")) {
-                return Err(wrong_usage("--to must be rtmp://host[:port][/app]"));
-            }
             body.insert("to".into(), to.as_str().into());
         }
         for (name, value) in [("deadline", self.deadline), ("settle", self.settle), ("over", self.over)] {
@@ -115,8 +113,13 @@ impl Args {
         if self.dry_run {
             body.insert("dry_run".into(), true.into());
         }
-        Ok(body.into())
+        body.into()
     }
+}
+
+/// Checks a drain's target on the command line.
+pub(crate) fn target(text: &str) -> Result<String, segue_server::drain::BadTarget> {
+    Target::parse(text).map(|_| text.to_owned())
 }
 
 /// Polls until the drain is over.

@@ -91,7 +91,7 @@ impl Input {
 
 fn read_file(file: File, path: &Path, looped: bool, read: &Arc<AtomicU64>, items: &mpsc::Sender<Item>) {
     let mut passes = Passes::new();
-    let mut next = Ok(file);
+    let mut next = io::Result::Ok(file);
     loop {
         match next {
             Ok(file) => {

@@ -5,14 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use segue_proto::client::DialError;
+use segue_proto::client::{DIAL_TIMEOUT, DialError};
 use segue_proto::url::RtmpUrl;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Bound on one dial: the resolver and every address together.
-pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried in one dial.
 pub const MAX_ADDRESSES: usize = 16;
 /// Unacknowledged bytes older than this end the connection: a peer that vanished is noticed, writing or not.
@@ -41,16 +39,18 @@ pub async fn dial(
     attempt: u32,
     purpose: Purpose,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
+    let failed = |error: io::Error, addresses: usize| DialError {
+        reason: format!("{}: {error}", url.authority()),
+        addresses: u32::try_from(addresses).unwrap_or(u32::MAX),
+    };
     if url.tls {
-        return Err(failed(io::Error::new(io::ErrorKind::Unsupported, "rtmps is not supported")));
+        return Err(failed(io::Error::new(io::ErrorKind::Unsupported, "rtmps is not supported"), 0));
     }
     let deadline = Instant::now() + DIAL_TIMEOUT;
     let mut addresses = match timeout_at(deadline, tokio::net::lookup_host((&*url.host, url.port))).await {
         Ok(Ok(found)) => found.take(MAX_ADDRESSES).collect::<Vec<_>>(),
-        Ok(Err(error)) => return Err(failed(error)),
-        Err(_) => {
-            return Err(failed(io::Error::new(io::ErrorKind::TimedOut, "the name did not resolve in time")));
-        }
+        Ok(Err(error)) => return Err(failed(error, 0)),
+        Err(_) => return Err(failed(timed_out("the name did not resolve in time"), 0)),
     };
     rotate(&mut addresses, attempt);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -61,10 +61,14 @@ pub async fn dial(
         match timeout(share, connect(address, purpose)).await {
             Ok(Ok(stream)) => return Ok((stream, address)),
             Ok(Err(error)) => last = error,
-            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "connection timed out"),
+            Err(_) => last = timed_out("connection timed out"),
         }
     }
-    Err(failed(last))
+    Err(failed(last, addresses.len()))
+}
+
+fn timed_out(text: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
 /// Puts the `attempt`-th address first, in circular order.
@@ -87,10 +91,6 @@ async fn connect(address: SocketAddr, purpose: Purpose) -> io::Result<TcpStream>
         }
     }
     Ok(stream)
-}
-
-fn failed(error: io::Error) -> DialError {
-    DialError(error.to_string())
 }
 
 #[cfg(test)]
@@ -136,10 +136,12 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         for purpose in [Purpose::Publish, Purpose::Play] {
-            assert!(dial(&url("127.0.0.1", port), 1, purpose).await.is_err());
+            let error = dial(&url("127.0.0.1", port), 1, purpose).await.unwrap_err();
+            assert!(error.reason.starts_with(&format!("127.0.0.1:{port}: ")), "{error}");
+            assert_eq!(error.addresses, 1);
         }
         let tls = RtmpUrl { tls: true, ..url("127.0.0.1", port) };
         let error = dial(&tls, 0, Purpose::Play).await.unwrap_err();
-        assert!(format!("{error:?}").contains("rtmps"));
+        assert!(error.reason.contains("rtmps"));
     }
 }

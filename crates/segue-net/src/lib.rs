@@ -15,3 +15,15 @@ pub mod publisher;
 pub use event::Event;
 pub use player::Player;
 pub use publisher::Publisher;
+
+/// Random bytes for a machine: tokens, handshake, jitter.
+///
+/// # Panics
+///
+/// Where the system has no random source: whoever guesses a resume token may take over the stream.
+fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    #[expect(clippy::expect_used, reason = "there is no safe way to go on")]
+    getrandom::fill(&mut seed).expect("the system's random source");
+    seed
+}

@@ -44,10 +44,8 @@ pub struct Player {
 /// What became of a stream.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// How it ended.
+    /// How it ended, and how much is known to be missing.
     pub outcome: Outcome,
-    /// What was received and what was lost.
-    pub counts: client::Report,
     /// Its hand-overs, in order; at most [`MAX_RECORDS`](crate::event::MAX_RECORDS).
     pub handovers: Vec<Record>,
 }
@@ -141,5 +139,5 @@ async fn run(
             () = driver.ready() => {}
         }
     };
-    Report { outcome, counts: driver.machine().report(), handovers: events.into_records() }
+    Report { outcome, handovers: events.into_records() }
 }

@@ -1,9 +1,9 @@
 //! [`Publisher`]: one live stream to wherever it is taken, for as long as the program pushes messages. Owns the task
 //! that drives `client::Publisher` and the bounded channel to it.
 
-use segue_proto::client::{self, Action, Machine, Outcome, PublisherConfig};
-use segue_proto::handover::record::Record;
 use segue_proto::MediaMessage;
+use segue_proto::client::{self, Action, Outcome, PublisherConfig};
+use segue_proto::handover::record::Record;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -104,6 +104,11 @@ impl Publisher {
     /// [`Over`] if the stream has ended by itself. Cancelling may lose `message`.
     pub async fn push(&self, message: MediaMessage) -> Result<(), Over> {
         self.messages.send(message).await.map_err(|_| Over)
+    }
+
+    /// Waits until the stream has ended by itself; [`finish`](Self::finish) says why. Cancelling it loses nothing.
+    pub async fn over(&self) {
+        self.messages.closed().await;
     }
 
     /// A handle to abort it with.
