@@ -65,7 +65,12 @@ pub struct DrainDefaults {
 
 impl Default for DrainDefaults {
     fn default() -> Self {
-        Self { to: None, deadline: Duration::from_secs(25), settle: Duration::from_secs(6), over: Duration::ZERO }
+        Self {
+            to: None,
+            deadline: Duration::from_secs(25),
+            settle: Duration::from_secs(6),
+            over: Duration::ZERO,
+        }
     }
 }
 

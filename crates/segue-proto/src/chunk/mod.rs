@@ -19,6 +19,8 @@ pub const MAX_CHUNK_SIZE: u32 = 0x7FFF_FFFF;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod captures;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

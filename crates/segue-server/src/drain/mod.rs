@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use segue_proto::Moment;
 use segue_proto::caps::Announce;
-use segue_proto::handover::record::Signal;
+use segue_proto::handover::record::HandoverResult;
 use segue_proto::log::ConnId;
 use segue_proto::session::GoAwaySignal;
 use segue_proto::time::earliest;
@@ -75,6 +75,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// As a record says it.
+    pub const fn result(self) -> HandoverResult {
+        match self {
+            Self::Moved => HandoverResult::Moved,
+            Self::Ended | Self::Lost => HandoverResult::Ended,
+            Self::Cut => HandoverResult::Cut,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Moved => "moved",
@@ -209,7 +218,8 @@ impl Drain {
     ///
     /// [`Refused::NotDraining`].
     pub fn cancel(&mut self, hub: &Hub, now: Moment) -> Result<Report, Refused> {
-        let Some(active) = self.active.as_mut().filter(|a| self.state != ServerState::Running || !a.done) else {
+        let Some(active) = self.active.as_mut().filter(|a| self.state != ServerState::Running || !a.done)
+        else {
             return Err(Refused::NotDraining);
         };
         active.done = true;
@@ -245,7 +255,10 @@ impl Drain {
                 Some(_) => None,
             };
             let window = deadline - active.window(&line.slot);
-            wake = [tell, Some(window)].into_iter().filter(|at| at.is_some_and(|at| at > now)).fold(wake, earliest);
+            wake = [tell, Some(window)]
+                .into_iter()
+                .filter(|at| at.is_some_and(|at| at > now))
+                .fold(wake, earliest);
         }
         wake
     }
@@ -271,8 +284,9 @@ impl Drain {
             }
         }
         if let Some(serial) = active.only {
-            let over = active.lines.get(&serial).is_none_or(|line| line.outcome.is_some() && line.slot.lock().ended)
-                || now >= deadline;
+            let over =
+                active.lines.get(&serial).is_none_or(|line| line.outcome.is_some() && line.slot.lock().ended)
+                    || now >= deadline;
             if over || active.lines.get(&serial).is_some_and(|line| line.back()) {
                 active.done = true;
                 if let Some(line) = active.lines.get_mut(&serial) {
@@ -318,7 +332,9 @@ impl Active {
             return;
         }
         let addressed = self.request.to.is_some()
-            && state.publisher().is_some_and(|(_, leg)| signal_for(&leg.announce) == Some(GoAwaySignal::ReconnectRequest));
+            && state
+                .publisher()
+                .is_some_and(|(_, leg)| signal_for(&leg.announce) == Some(GoAwaySignal::ReconnectRequest));
         // Only a load balancer's check of readiness needs time to notice, and only clients without an address meet it.
         let settle = if addressed || self.only.is_some() { Duration::ZERO } else { self.request.settle };
         let tell_at = (self.began + settle + jitter(seed, &slot.id, self.request.over)).max(now);
@@ -511,7 +527,9 @@ pub fn signal_for(announce: &Announce) -> Option<GoAwaySignal> {
 }
 
 fn find(hub: &Hub, name: &str) -> Option<Arc<Slot>> {
-    hub.streams().into_iter().find(|slot| slot.id == name || format!("{}/{}", slot.key.app, slot.key.name) == name)
+    hub.streams()
+        .into_iter()
+        .find(|slot| slot.id == name || format!("{}/{}", slot.key.app, slot.key.name) == name)
 }
 
 /// Where in `over` a stream's signal falls: the same seed and stream give the same place (FNV-1a).

@@ -81,7 +81,7 @@ pub struct Publishers {
 }
 
 /// The whole of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Report {
     /// The server's state.
     pub state: ServerState,

@@ -45,7 +45,8 @@ impl Target {
             _ => (host, default_port),
         };
         let bracketed = name.starts_with('[') && name.ends_with(']') && name.len() > 2;
-        if name.is_empty() || name.contains(['@', '?', '#']) || (name.contains([':', '[', ']']) && !bracketed) {
+        if name.is_empty() || name.contains(['@', '?', '#']) || (name.contains([':', '[', ']']) && !bracketed)
+        {
             return Err(BadTarget);
         }
         let app = (!app.is_empty()).then(|| app.to_owned());
@@ -61,7 +62,10 @@ impl Target {
     pub fn tc_url(&self, tc_url: &str) -> String {
         let path = match &self.app {
             Some(app) => app.as_str(),
-            None => tc_url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path),
+            None => tc_url
+                .split_once("://")
+                .and_then(|(_, rest)| rest.split_once('/'))
+                .map_or("", |(_, path)| path),
         };
         format!("{}/{}", self.base, path)
     }
@@ -93,8 +97,17 @@ mod tests {
     #[test]
     fn what_is_no_target() {
         let long = format!("rtmp://{}", "a".repeat(MAX_TARGET));
-        for text in ["", "b:1935", "http://b", "rtmp://", "rtmp://:1", "rtmp://b:0", "rtmp://b:x", "rtmp://a b", &long]
-        {
+        for text in [
+            "",
+            "b:1935",
+            "http://b",
+            "rtmp://",
+            "rtmp://:1",
+            "rtmp://b:0",
+            "rtmp://b:x",
+            "rtmp://a b",
+            &long,
+        ] {
             assert_eq!(Target::parse(text), Err(BadTarget), "{text}");
         }
         assert!(Target::parse(&long[..MAX_TARGET]).is_ok());

@@ -9,7 +9,16 @@ use super::Slot;
 #[derive(Default)]
 struct Waiting {
     slots: VecDeque<Arc<Slot>>,
+    /// Taken, and not yet reported as done.
+    taken: usize,
     stopped: bool,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Vec<Arc<Slot>> {
+        self.taken += self.slots.len();
+        self.slots.drain(..).collect()
+    }
 }
 
 /// A queue of streams with a condition variable. A stream is in it at most once: its own flag sees to that.
@@ -34,7 +43,18 @@ impl Bell {
 
     /// All that waits, at once; empty if nothing does.
     pub fn take(&self) -> Vec<Arc<Slot>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).slots.drain(..).collect()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// So many of the streams taken are written.
+    pub fn done(&self, streams: usize) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).taken -= streams;
+    }
+
+    /// Whether all that was rung for is written.
+    pub fn is_idle(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.slots.is_empty() && waiting.taken == 0
     }
 
     /// Blocks until something waits, `patience` is over (then an empty list), or the bell stopped (then `None`).
@@ -47,6 +67,6 @@ impl Bell {
         if waiting.stopped && waiting.slots.is_empty() {
             return None;
         }
-        Some(waiting.slots.drain(..).collect())
+        Some(waiting.take())
     }
 }

@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sha2::{Digest, Sha256};
+
 use segue_proto::Moment;
 use segue_proto::log::{self, ConnId, LegEnd, Request};
 use segue_proto::session::GoAwaySignal;
@@ -23,7 +25,7 @@ pub use slot::{Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
 
 use crate::config::{MAX_HANDOVERS, MAX_PARKED, WallClock};
 use crate::drain::{Drain, Event as DrainEvent, Outcome};
-use crate::handover::Record;
+use segue_proto::handover::record::{Cause, HandoverResult, Record, Signal};
 
 /// Bits of a [`ConnId`] that count connections of one shard; the rest name the shard.
 const SHARD_SHIFT: u32 = 48;
@@ -253,19 +255,34 @@ impl Hub {
                 continue;
             }
             state.legs.insert(conn, ask.leg.clone());
-            let request =
-                Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
+            let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
             state.log.publish(request, now);
-            self.settle(&slot, &mut state, now);
+            self.settle(&slot, &mut state);
             drop(state);
             return Ok(slot);
         }
     }
 
+    /// A stream's own number: not a secret, but unlike that of every other stream of every other process.
+    fn random(&self, serial: u64) -> [u8; 16] {
+        let digest =
+            Sha256::new().chain_update(&self.config.server_id).chain_update(serial.to_be_bytes()).finalize();
+        let mut random = [0; 16];
+        random.copy_from_slice(&digest[..16]);
+        random
+    }
+
     fn new_slot(&self, key: StreamKey) -> Arc<Slot> {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         let config = &self.config;
-        Arc::new(Slot::new(serial, key, config.log.clone(), config.shards, config.recorded))
+        Arc::new(Slot::new(
+            serial,
+            key,
+            config.log.clone(),
+            self.random(serial),
+            config.shards,
+            config.recorded,
+        ))
     }
 
     fn forget(&self, slot: &Arc<Slot>) {
@@ -275,12 +292,14 @@ impl Hub {
         }
     }
 
-    /// A leg is over. Its record is written if it was told or cut.
-    pub fn leave(&self, slot: &Arc<Slot>, conn: ConnId, leaving: Leaving, confirmed: bool, now: Moment) {
+    /// A leg is over. Returns its hand-over record if it was told or cut: the caller knows what gets acknowledged.
+    pub fn leave(&self, slot: &Arc<Slot>, conn: ConnId, leaving: Leaving, now: Moment) -> Option<Record> {
+        let mut record = None;
         let mut state = slot.lock();
-        let Some(leg) = state.legs.remove(&conn) else { return };
+        let leg = state.legs.remove(&conn)?;
         // A client of Go Away alone may say deleteStream on its way to the next server: wire facts, Go Away.
         let finished = leaving == Leaving::Finished && (leg.told.is_none() || leg.announce.segue);
+        state.last_left = Some(leg.told);
         state.log.end(conn, if finished { LegEnd::Finished } else { LegEnd::Lost }, now);
         if leg.granted > 0 {
             let outcome = match leaving {
@@ -290,30 +309,31 @@ impl Hub {
                 _ => Outcome::Lost,
             };
             if leg.told.is_some() || leaving == Leaving::Cut {
-                self.record(Record {
+                record = Some(Record {
                     stream: slot.id.clone(),
                     at: None,
-                    cause: "drain".into(),
-                    signal: signal_name(leg.told).into(),
+                    cause: Cause::Drain,
+                    signal: leg.told.into(),
                     from: Some(self.config.address.clone()),
                     to: if outcome == Outcome::Moved { leg.target.clone() } else { None },
-                    old_last_ts: state.last_timestamp,
+                    old_last_ts: state.last_timestamp(),
                     new_first_ts: None,
                     missing: None,
                     overlap: None,
                     delay_ms: None,
-                    confirmed: leg.announce.segue.then_some(confirmed),
-                    result: outcome.name().into(),
+                    confirmed: None,
+                    result: outcome.result(),
                 });
             }
             self.note(DrainEvent::Left { slot: slot.clone(), told: leg.told, outcome });
         }
-        self.settle(slot, &mut state, now);
+        self.settle(slot, &mut state);
         if state.grants == 0 && state.legs.is_empty() {
             // Nobody was ever let in: there is no stream whose grace could matter.
             state.ended = true;
             self.forget(slot);
         }
+        record
     }
 
     /// A connection asks to watch.
@@ -377,7 +397,7 @@ impl Hub {
     }
 
     /// Hands on what the log has to say. To be called after everything that changes a log, under its lock.
-    pub fn settle(&self, slot: &Arc<Slot>, state: &mut State, now: Moment) {
+    pub fn settle(&self, slot: &Arc<Slot>, state: &mut State) {
         let mut readable = false;
         while let Some(event) = state.log.poll_event() {
             match event {
@@ -407,7 +427,7 @@ impl Hub {
                     readable = true;
                     self.poke_drain();
                 }
-                log::Event::Spliced(splice) => self.spliced(slot, &splice),
+                log::Event::Spliced(splice) => self.spliced(slot, state, &splice),
                 log::Event::Ended => {
                     state.ended = true;
                     readable = true;
@@ -419,31 +439,31 @@ impl Hub {
         if readable {
             self.announce(slot, state);
         }
-        let _ = now;
     }
 
-    fn spliced(&self, slot: &Arc<Slot>, splice: &log::Splice) {
+    fn spliced(&self, slot: &Arc<Slot>, state: &mut State, splice: &log::Splice) {
         self.post(splice.conn, Mail::Progress(splice.conn));
+        if !splice.follows {
+            return;
+        }
+        let last = state.last_left.take();
+        let missing = (splice.exact || splice.missing > 0).then_some(splice.missing);
         self.record(Record {
             stream: slot.id.clone(),
             at: None,
-            cause: "return".into(),
-            signal: "none".into(),
+            cause: if last.is_some_and(|told| told.is_some()) { Cause::Drain } else { Cause::Crash },
+            signal: last.flatten().into(),
             from: Some(self.config.address.clone()),
             to: Some(self.config.address.clone()),
-            old_last_ts: splice.old_last_ts.map(|ts| ts.as_millis()),
-            new_first_ts: splice.new_first_ts.map(|ts| ts.as_millis()),
-            missing: splice.missing,
-            overlap: Some(splice.repeated),
+            old_last_ts: splice.old_last.map(|ts| ts.as_millis()),
+            new_first_ts: Some(splice.new_first.as_millis()),
+            missing,
+            overlap: None,
             delay_ms: Some(u64::try_from(splice.held_for.as_millis()).unwrap_or(u64::MAX)),
             confirmed: None,
-            result: if splice.missing.is_some_and(|n| n > 0) { "lost" } else { "moved" }.into(),
+            result: if splice.missing > 0 { HandoverResult::Lost } else { HandoverResult::Moved },
         });
-        self.note(DrainEvent::Spliced {
-            serial: slot.serial,
-            missing: splice.missing,
-            delay: splice.held_for,
-        });
+        self.note(DrainEvent::Spliced { serial: slot.serial, missing, delay: splice.held_for });
     }
 
     /// Tells the shards that have viewers of it, and the recorder, that the log has something.
@@ -472,7 +492,8 @@ impl Hub {
     }
 
     fn note(&self, event: DrainEvent) {
-        if self.is_draining() || matches!(event, DrainEvent::Left { told: Some(_), .. } | DrainEvent::Spliced { .. })
+        if self.is_draining()
+            || matches!(event, DrainEvent::Left { told: Some(_), .. } | DrainEvent::Spliced { .. })
         {
             locked(&self.drain_events).push(event);
             self.poke_drain();
@@ -486,6 +507,10 @@ impl Hub {
                 mailbox.wake();
             }
         }
+    }
+
+    pub(crate) fn is_poked(&self) -> bool {
+        self.drain_poked.load(Ordering::Acquire)
     }
 
     pub(crate) fn take_poke(&self) -> bool {
@@ -513,9 +538,9 @@ impl Hub {
 
 /// A signal as records name it.
 pub fn signal_name(told: Option<GoAwaySignal>) -> &'static str {
-    match told {
-        Some(GoAwaySignal::ReconnectRequest) => "reconnect-request",
-        Some(GoAwaySignal::GoAwayMessage) => "go-away",
-        None => "none",
+    match Signal::from(told) {
+        Signal::ReconnectRequest => "reconnect-request",
+        Signal::GoAway => "go-away",
+        Signal::None => "none",
     }
 }

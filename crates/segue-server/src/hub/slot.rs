@@ -9,9 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use segue_proto::caps::Announce;
 use segue_proto::log::{self, ConnId};
-use segue_proto::media::Content;
 use segue_proto::session::GoAwaySignal;
-use segue_proto::{MediaMessage, Moment, TrackKind};
 
 /// A stream's place: app, and name without its query.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,23 +43,10 @@ pub struct Leg {
     pub telling: bool,
     /// Media bytes taken.
     pub bytes: u64,
-    /// It sent coded video: only a video keyframe is a boundary.
-    pub has_video: bool,
+    /// The drain has asked its connection to end it.
+    pub cutting: bool,
     /// Told where to, if it was.
     pub target: Option<String>,
-}
-
-impl Leg {
-    /// Whether `message` may begin another leg: design, "media boundary".
-    pub fn is_boundary(&self, message: &MediaMessage) -> bool {
-        let info = message.info();
-        info.content == Content::Keyframe
-            && match message.kind {
-                TrackKind::Video => info.track == 0,
-                TrackKind::Audio => !self.has_video,
-                TrackKind::Data => false,
-            }
-    }
 }
 
 /// One watching connection, as far as others must know it.
@@ -88,20 +73,28 @@ pub struct State {
     pub(super) viewer_shards: BTreeMap<usize, usize>,
     /// Grants so far.
     pub(super) grants: u64,
+    /// How the leg that left last was told.
+    pub(super) last_left: Option<Option<GoAwaySignal>>,
     /// Drain: the next boundary of any leg ends it.
     pub cut_at_boundary: bool,
     /// Drain: the leg is over, viewers read to the end of the log and are ended.
     pub end_viewers: bool,
-    /// The last granted leg's epoch, for people.
-    pub epoch: u64,
-    /// Timestamp of the newest message.
-    pub last_timestamp: Option<u32>,
     /// The log has said that the stream is over.
     pub ended: bool,
 }
 
 impl State {
-    /// The leg that may write, if any.
+    /// The epoch given out last; 0 before the first.
+    pub fn epoch(&self) -> u64 {
+        self.log.epoch().0
+    }
+
+    /// The newest message's timestamp on the stream's timeline, in ms.
+    pub fn last_timestamp(&self) -> Option<u32> {
+        (self.log.next_seq() > 0).then(|| self.log.position().timestamp.as_millis())
+    }
+
+    /// The leg granted last, if it is still here.
     pub fn publisher(&self) -> Option<(ConnId, &Leg)> {
         let granted = self.legs.iter().filter(|(_, leg)| leg.granted > 0);
         granted.max_by_key(|(_, leg)| leg.granted).map(|(conn, leg)| (*conn, leg))
@@ -214,7 +207,14 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(serial: u64, key: StreamKey, config: log::Config, shards: usize, recorded: bool) -> Self {
+    pub(super) fn new(
+        serial: u64,
+        key: StreamKey,
+        config: log::Config,
+        random: [u8; 16],
+        shards: usize,
+        recorded: bool,
+    ) -> Self {
         Self {
             serial,
             id: segue_proto::url::stream_id(&key.app, &key.name),
@@ -224,15 +224,14 @@ impl Slot {
             live: AtomicBool::new(false),
             notified: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             state: Mutex::new(State {
-                log: log::Stream::new(config),
+                log: log::Stream::new(config, random),
                 legs: BTreeMap::new(),
                 viewers: BTreeMap::new(),
                 viewer_shards: BTreeMap::new(),
                 grants: 0,
+                last_left: None,
                 cut_at_boundary: false,
                 end_viewers: false,
-                epoch: 0,
-                last_timestamp: None,
                 ended: false,
             }),
         }
