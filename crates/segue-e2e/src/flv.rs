@@ -28,7 +28,9 @@ impl Tag {
         let [high, a, b, c] = self.timestamp.to_be_bytes();
         let mut bytes = vec![self.kind, size[1], size[2], size[3], a, b, c, high, 0, 0, 0];
         bytes.extend_from_slice(&self.body);
-        bytes.extend_from_slice(&u32::try_from(self.body.len() + TAG_HEADER).expect("a small body").to_be_bytes());
+        bytes.extend_from_slice(
+            &u32::try_from(self.body.len() + TAG_HEADER).expect("a small body").to_be_bytes(),
+        );
         bytes
     }
 
@@ -37,7 +39,10 @@ impl Tag {
         match self.kind {
             8 => self.body.first().is_some_and(|b| b >> 4 != 10 || self.body.get(1) != Some(&0)),
             9 => self.body.first().is_some_and(|b| b & 0x8f != 7 || self.body.get(1) != Some(&0)),
-            _ => !self.body.starts_with(b"\x02\x00\x0aonMetaData") && !self.body.starts_with(b"\x02\x00\x0d@setDataFrame"),
+            _ => {
+                !self.body.starts_with(b"\x02\x00\x0aonMetaData")
+                    && !self.body.starts_with(b"\x02\x00\x0d@setDataFrame")
+            }
         }
     }
 
@@ -48,7 +53,8 @@ impl Tag {
 
     /// Whether it is a sequence header of AVC or AAC.
     pub fn is_sequence_header(&self) -> bool {
-        (self.kind == 9 && self.body.starts_with(&[0x17, 0])) || (self.kind == 8 && self.body.starts_with(&[0xaf, 0]))
+        (self.kind == 9 && self.body.starts_with(&[0x17, 0]))
+            || (self.kind == 8 && self.body.starts_with(&[0xaf, 0]))
     }
 }
 
