@@ -1,1 +1,184 @@
-//! handshake
+//! The simple handshake (RTMP 1.0, section 5.2): version, then 1536 bytes each way, then each side's echoed. Nothing is
+//! signed and nothing proved by it. It ends where the chunks begin; what came after it stays with the caller.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::Error;
+use crate::outqueue::OutQueue;
+
+/// The version of plain RTMP, in C0 and S0 (5.2.2).
+pub const VERSION: u8 = 3;
+/// Bytes of C1, S1, C2 and S2.
+pub const PACKET_LEN: usize = 1536;
+/// Random bytes in C1 and S1.
+pub const RANDOM_LEN: usize = 1528;
+/// What each side receives before the first chunk: C0, C1 and C2, or S0, S1 and S2.
+pub const LEN: usize = 1 + 2 * PACKET_LEN;
+
+/// A client's side. Plain data.
+#[derive(Clone)]
+pub struct Client {
+    state: ClientState,
+    time_ms: u32,
+}
+
+#[derive(Clone)]
+enum ClientState {
+    /// C0 and C1 wait to be sent.
+    Idle(Bytes),
+    /// For S0 and S1.
+    AwaitS1,
+    AwaitS2,
+    Done,
+}
+
+impl Client {
+    /// A client with these random bytes. `time_ms`, of any clock, is what C1 and C2 say the time is.
+    pub fn new(random: [u8; RANDOM_LEN], time_ms: u32) -> Self {
+        Self { state: ClientState::Idle(version_and_packet(&random, time_ms).freeze()), time_ms }
+    }
+
+    /// Sends C0 and C1; once.
+    pub fn start(&mut self, out: &mut OutQueue) {
+        if let ClientState::Idle(hello) = &mut self.state {
+            out.push(std::mem::take(hello));
+            self.state = ClientState::AwaitS1;
+        }
+    }
+
+    /// Takes what belongs to the handshake from `input`, and answers. True once it is done.
+    ///
+    /// What S2 echoes is not looked at: too many servers deviate, and nothing hangs on it.
+    ///
+    /// # Errors
+    /// `PeerIncompatible` if the server's version is not 3, `Misuse` before [`start`](Self::start).
+    pub fn receive(&mut self, input: &mut BytesMut, out: &mut OutQueue) -> Result<bool, Error> {
+        loop {
+            match self.state {
+                ClientState::Idle(_) => return Err(Error::Misuse("handshake not started")),
+                ClientState::AwaitS1 => {
+                    if input.first().is_some_and(|version| *version != VERSION) {
+                        return Err(Error::PeerIncompatible("server's RTMP version is not 3"));
+                    }
+                    let Some(s0s1) = take(input, 1 + PACKET_LEN) else { return Ok(false) };
+                    out.push(echo(s0s1.get(1..).unwrap_or_default(), self.time_ms).freeze());
+                    self.state = ClientState::AwaitS2;
+                }
+                ClientState::AwaitS2 => {
+                    if take(input, PACKET_LEN).is_none() {
+                        return Ok(false);
+                    }
+                    self.state = ClientState::Done;
+                }
+                ClientState::Done => return Ok(true),
+            }
+        }
+    }
+
+    /// Whether chunks may follow.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.state, ClientState::Done)
+    }
+}
+
+/// A server's side. Plain data.
+#[derive(Clone)]
+pub struct Server {
+    state: ServerState,
+    time_ms: u32,
+}
+
+#[derive(Clone)]
+enum ServerState {
+    /// For C0 and C1; S0 and S1 wait to be sent.
+    AwaitC1(BytesMut),
+    AwaitC2,
+    Done,
+}
+
+impl Server {
+    /// A server with these random bytes. `time_ms`, of any clock, is what S1 and S2 say the time is.
+    pub fn new(random: [u8; RANDOM_LEN], time_ms: u32) -> Self {
+        Self { state: ServerState::AwaitC1(version_and_packet(&random, time_ms)), time_ms }
+    }
+
+    /// Takes what belongs to the handshake from `input`, and answers. True once it is done.
+    ///
+    /// # Errors
+    /// `PeerIncompatible` if the client's version is below 3 or above 31 (text); to others the answer is 3.
+    pub fn receive(&mut self, input: &mut BytesMut, out: &mut OutQueue) -> Result<bool, Error> {
+        loop {
+            match &mut self.state {
+                ServerState::AwaitC1(hello) => {
+                    if input.first().is_some_and(|version| !(VERSION..=31).contains(version)) {
+                        return Err(Error::PeerIncompatible("client does not speak RTMP"));
+                    }
+                    let Some(c0c1) = take(input, 1 + PACKET_LEN) else { return Ok(false) };
+                    let mut answer = std::mem::take(hello);
+                    answer.unsplit(echo(c0c1.get(1..).unwrap_or_default(), self.time_ms));
+                    out.push(answer.freeze());
+                    self.state = ServerState::AwaitC2;
+                }
+                ServerState::AwaitC2 => {
+                    if take(input, PACKET_LEN).is_none() {
+                        return Ok(false);
+                    }
+                    self.state = ServerState::Done;
+                }
+                ServerState::Done => return Ok(true),
+            }
+        }
+    }
+
+    /// Whether chunks may follow.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.state, ServerState::Done)
+    }
+}
+
+/// Without the random bytes.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            ClientState::Idle(_) => "handshake::Client::Idle",
+            ClientState::AwaitS1 => "handshake::Client::AwaitS1",
+            ClientState::AwaitS2 => "handshake::Client::AwaitS2",
+            ClientState::Done => "handshake::Client::Done",
+        })
+    }
+}
+
+/// Without the random bytes.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            ServerState::AwaitC1(_) => "handshake::Server::AwaitC1",
+            ServerState::AwaitC2 => "handshake::Server::AwaitC2",
+            ServerState::Done => "handshake::Server::Done",
+        })
+    }
+}
+
+/// C0 and C1, or S0 and S1: version, time, four zero bytes (any others would say "digest handshake"), random bytes.
+fn version_and_packet(random: &[u8], time_ms: u32) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(1 + 2 * PACKET_LEN);
+    bytes.extend_from_slice(&[VERSION]);
+    bytes.extend_from_slice(&time_ms.to_be_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(random);
+    bytes
+}
+
+/// C2 or S2: the peer's packet again, with the time at which it was read in the second field.
+fn echo(packet: &[u8], time_ms: u32) -> BytesMut {
+    let mut bytes = BytesMut::from(packet);
+    bytes.iter_mut().skip(4).zip(time_ms.to_be_bytes()).for_each(|(to, from)| *to = from);
+    bytes
+}
+
+/// The first `n` bytes of `input`, once they are there.
+fn take(input: &mut BytesMut, n: usize) -> Option<BytesMut> {
+    (input.len() >= n).then(|| input.split_to(n))
+}

@@ -1,1 +1,68 @@
-//! session
+//! One connection's conversation, without I/O: [`server`] and [`client`]. Both are plain data with one driving
+//! contract, written on their `Session` types. Here are the words they share, and the bounds. When to hand over, and
+//! where a stream is kept, is decided elsewhere.
+
+use std::time::Duration;
+
+use crate::chunk::Limits;
+use crate::leg::StreamHash;
+
+pub mod ack;
+pub mod client;
+pub mod go_away;
+pub mod leg;
+pub mod server;
+
+#[cfg(test)]
+mod tests;
+
+/// How a server tells its client to go. A client that announced both is told by the first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GoAwaySignal {
+    /// E-RTMP v2's `NetConnection.Connect.ReconnectRequest`.
+    ReconnectRequest,
+    /// Meta's go-away message, type 32.
+    GoAwayMessage,
+}
+
+/// How a publisher ended its stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Teardown {
+    /// `FCUnpublish`.
+    FcUnpublish,
+    /// `deleteStream`.
+    DeleteStream,
+    /// `closeStream`.
+    CloseStream,
+}
+
+/// The next message that a viewer lacks: the last argument of `play` to a server that announced `segue`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resume {
+    /// Under which hash the index counts.
+    pub stream: StreamHash,
+    /// The index of that message.
+    pub index: u64,
+}
+
+/// From the first byte to the end of the handshake and `connect`, on a server.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connected client may neither publish nor play, on a server.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client waits for each answer of a server, but for `play`.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client waits for the answer to `play`: a server may park it for 30 s until the stream is there.
+pub const PLAY_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long bytes that were taken may wait for their acknowledgement, to a client with `segue`.
+pub const ACK_INTERVAL: Duration = Duration::from_millis(500);
+/// Message streams of one connection at a time.
+pub const MAX_STREAMS: usize = 8;
+/// How often one connection may begin to idle, in `createStream` and in streams ended, before its time stops renewing.
+pub const MAX_IDLE_RENEWALS: u32 = 64;
+/// Bytes that may wait to be written when one more answer is due. Only a peer that asks and does not read gets there.
+pub const MAX_BACKLOG: usize = 16 << 20;
+
+/// What the chunk reader holds for a peer that has yet to say what it wants.
+const LIMITS_BEFORE: Limits = Limits { max_message: 1 << 20, max_partials: 8, max_partial_bytes: 1 << 20 };
+/// What it holds for media.
+const LIMITS_MEDIA: Limits = Limits { max_message: 0xff_ffff, max_partials: 64, max_partial_bytes: 32 << 20 };

@@ -1,0 +1,1 @@
+//! Golden bytes, bounds and round trips of AMF0.

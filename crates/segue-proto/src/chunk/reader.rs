@@ -1,0 +1,464 @@
+//! `Reader`: puts one connection's messages together from its chunks. It trusts no length: memory grows by what was
+//! received, within [`Limits`]. Set Chunk Size and Abort take effect here, in their place among the chunks; every other
+//! message is handed on.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_HEADER};
+use crate::error::Error;
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::timestamp::Timestamp;
+
+/// How many chunk streams a peer may use on one connection; what is remembered of each lasts as long as that.
+pub const MAX_CHUNK_STREAMS: usize = 1024;
+
+/// How much a peer may have a [`Reader`] keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The longest message, in bytes of payload.
+    pub max_message: u32,
+    /// How many messages may be begun and, after a chunk, not complete: one a chunk stream.
+    pub max_partials: usize,
+    /// Payload bytes of all of those, with the whole of the chunk that is arriving.
+    pub max_partial_bytes: usize,
+}
+
+impl Limits {
+    /// Before a client is a publisher.
+    pub const BEFORE_PUBLISH: Self =
+        Self { max_message: 16 << 20, max_partials: 8, max_partial_bytes: 1 << 20 };
+    /// For a publisher.
+    pub const PUBLISHING: Self =
+        Self { max_message: 16 << 20, max_partials: 64, max_partial_bytes: 32 << 20 };
+}
+
+/// Puts messages together from chunks. Plain data.
+///
+/// [`push`](Self::push) what was received, then call [`next`](Self::next) until it has no more.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    limits: Limits,
+    chunk_size: u32,
+    input: Input,
+    streams: BTreeMap<ChunkStreamId, ChunkStream>,
+    /// The chunk whose payload is arriving.
+    current: Option<Current>,
+    /// Chunk streams with a message that takes more chunks than came.
+    partials: usize,
+    /// What counts against [`Limits::max_partial_bytes`].
+    partial_bytes: usize,
+    consumed: u64,
+    failed: Option<Error>,
+}
+
+/// What is remembered of a chunk stream.
+#[derive(Clone, Debug)]
+struct ChunkStream {
+    header: Header,
+    /// The extended timestamp of its last chunk of format 0, 1 or 2, if it had one.
+    extended: Option<u32>,
+    /// The payload so far of a message that is not complete; empty if there is none, as no chunk of one is empty.
+    partial: Vec<u8>,
+}
+
+/// The message header in force: of the message that is arriving, or of the last one.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    timestamp: Timestamp,
+    /// What a format 3 chunk that starts a message adds to the timestamp.
+    delta: u32,
+    length: u32,
+    type_id: u8,
+    stream_id: MessageStreamId,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    csid: ChunkStreamId,
+    /// Payload bytes still to come.
+    left: usize,
+    /// Whether it holds a message from its first byte to its last.
+    whole: bool,
+}
+
+impl Reader {
+    /// A reader at the first byte after the handshake.
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            input: Input::new(),
+            streams: BTreeMap::new(),
+            current: None,
+            partials: 0,
+            partial_bytes: 0,
+            consumed: 0,
+            failed: None,
+        }
+    }
+
+    /// Other limits, for every chunk that begins from now on.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Takes bytes that were received.
+    pub fn push(&mut self, data: Bytes) {
+        self.input.push(data);
+    }
+
+    /// The next whole message, or `None` until more is pushed.
+    ///
+    /// # Errors
+    /// `PeerMisbehaved` if the chunks make no sense, `LimitExceeded` past [`Limits`] or [`MAX_CHUNK_STREAMS`]. An error
+    /// is final: it is returned from then on.
+    #[expect(clippy::should_implement_trait, reason = "an iterator's end is final, this `None` is not")]
+    pub fn next(&mut self) -> Result<Option<Message>, Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        match self.advance() {
+            Ok(message) => Ok(Some(message)),
+            Err(Stop::Starved) => Ok(None),
+            Err(Stop::Failed(error)) => {
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// The stream offset, in bytes after the handshake, of the end of the last whole chunk: after [`next`](Self::next)
+    /// returned a message, of that message's last byte.
+    pub const fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// Works through the input up to the end of a message that is handed on.
+    fn advance(&mut self) -> Result<Message, Stop> {
+        loop {
+            let current = match self.current {
+                Some(current) => current,
+                None => self.begin_chunk()?,
+            };
+            let Some(message) = self.payload(current)? else { continue };
+            match message.type_id {
+                type_id::SET_CHUNK_SIZE => self.chunk_size = chunk_size(&message.payload)?,
+                type_id::ABORT => self.abort(&message.payload)?,
+                _ => return Ok(message),
+            }
+        }
+    }
+
+    /// Takes a chunk header, once all of it is there, and makes its chunk the current one.
+    fn begin_chunk(&mut self) -> Result<Current, Stop> {
+        let mut peeked = [0; MAX_HEADER];
+        let mut head = self.input.peek(&mut peeked);
+        let available = head.len();
+        let (format, csid) = basic_header(&mut head)?;
+        let known = self.streams.get(&csid);
+        let (header, extended) = message_header(format, csid, known, &mut head)?;
+        let header_len = available - head.len();
+
+        let received = known.map_or(0, |stream| stream.partial.len());
+        let length = header.length as usize;
+        let size = length.saturating_sub(received).min(self.chunk_size as usize);
+        if known.is_none() && self.streams.len() >= MAX_CHUNK_STREAMS {
+            return Err(Error::LimitExceeded("too many chunk streams").into());
+        }
+        if header.length > self.limits.max_message {
+            return Err(Error::LimitExceeded("message too long").into());
+        }
+        if size > self.limits.max_partial_bytes.saturating_sub(self.partial_bytes) {
+            return Err(Error::LimitExceeded("too many bytes in incomplete messages").into());
+        }
+        if received == 0 && size < length {
+            if self.partials >= self.limits.max_partials {
+                return Err(Error::LimitExceeded("too many incomplete messages").into());
+            }
+            self.partials += 1;
+        }
+        self.partial_bytes += size;
+        let stream =
+            self.streams.entry(csid).or_insert_with(|| ChunkStream { header, extended, partial: Vec::new() });
+        stream.header = header;
+        stream.extended = extended;
+        self.input.skip(header_len);
+        let current = Current { csid, left: size, whole: size == length };
+        self.current = Some(current);
+        Ok(current)
+    }
+
+    /// Takes the current chunk's payload, as much as is there; `Some` when it completes its message.
+    fn payload(&mut self, mut current: Current) -> Result<Option<Message>, Stop> {
+        let Some(stream) = self.streams.get_mut(&current.csid) else {
+            return Err(Error::Misuse("chunk without its chunk stream").into());
+        };
+        let header = stream.header;
+        let length = header.length as usize;
+        let payload = if current.left == length
+            && let Some(payload) = self.input.share(length)
+        {
+            // All of the message is in one slice: it is shared as it came.
+            payload
+        } else {
+            while current.left > 0 {
+                let Some(slice) = self.input.take_up_to(current.left) else {
+                    self.current = Some(current);
+                    return Err(Stop::Starved);
+                };
+                current.left -= slice.len();
+                append(&mut stream.partial, &slice, length);
+            }
+            if stream.partial.len() < length {
+                self.end_chunk();
+                return Ok(None);
+            }
+            Bytes::from(std::mem::take(&mut stream.partial))
+        };
+        self.end_chunk();
+        self.partial_bytes -= length;
+        if !current.whole {
+            self.partials -= 1;
+        }
+        let Header { timestamp, type_id, stream_id, .. } = header;
+        Ok(Some(Message { type_id, stream_id, timestamp, payload }))
+    }
+
+    const fn end_chunk(&mut self) {
+        self.current = None;
+        self.consumed = self.input.taken;
+    }
+
+    /// Abort Message (5.4.2): drops what has come of a message. The header stays in force.
+    fn abort(&mut self, body: &[u8]) -> Result<(), Error> {
+        let id = u32::from_be_bytes(*body.first_chunk().ok_or(SHORT_CONTROL)?);
+        if let Some(stream) = ChunkStreamId::new(id).and_then(|csid| self.streams.get_mut(&csid))
+            && !stream.partial.is_empty()
+        {
+            self.partial_bytes -= stream.partial.len();
+            self.partials -= 1;
+            stream.partial = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+const SHORT_CONTROL: Error = Error::PeerMisbehaved("protocol control message too short");
+
+/// Set Chunk Size (5.4.1): 1 to 2^31−1. It sizes nothing here, so that any of them will do.
+fn chunk_size(body: &[u8]) -> Result<u32, Error> {
+    match u32::from_be_bytes(*body.first_chunk().ok_or(SHORT_CONTROL)?) {
+        size @ 1..=MAX_CHUNK_SIZE => Ok(size),
+        _ => Err(Error::PeerMisbehaved("chunk size is 0 or has its top bit set")),
+    }
+}
+
+/// Why there is no message now.
+enum Stop {
+    /// More has to come first.
+    Starved,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Format and chunk stream (5.3.1.1).
+fn basic_header(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
+    let [first] = take(r)?;
+    let id = match first & 0x3F {
+        0 => 64 + u32::from(take::<1>(r)?[0]),
+        1 => 64 + u32::from(u16::from_le_bytes(take(r)?)),
+        id => id.into(),
+    };
+    let csid = ChunkStreamId::new(id).ok_or(Error::PeerMisbehaved("chunk stream id out of range"))?;
+    Ok((first >> 6, csid))
+}
+
+/// The message header in force from this chunk on, and the extended timestamp that format 3 chunks then repeat
+/// (5.3.1.2, 5.3.1.3).
+fn message_header(
+    format: u8,
+    csid: ChunkStreamId,
+    known: Option<&ChunkStream>,
+    r: &mut &[u8],
+) -> Result<(Header, Option<u32>), Stop> {
+    if format == 0 {
+        refuse_inside_message(known)?;
+        let field = take_u24(r)?;
+        let length = take_u24(r)?;
+        let [type_id] = take(r)?;
+        let stream_id = MessageStreamId(u32::from_le_bytes(take(r)?));
+        let (ms, extended) = take_extended(field, r)?;
+        // The delta of a format 3 chunk after this one is this timestamp (5.3.1.2.4). ffmpeg writes by that letter, and
+        // reads so, as librtmp and SRS do. librtmp writes format 3 where the timestamp did not change, and format 0 for
+        // media only at timestamp 0, where both readings agree.
+        let header = Header { timestamp: Timestamp::from_millis(ms), delta: ms, length, type_id, stream_id };
+        return Ok((header, extended));
+    }
+    let Some(known) = known else {
+        return first_control_header(format, csid, r);
+    };
+    let mut header = known.header;
+    let extended = if format == 3 {
+        if known.partial.is_empty() {
+            // Where an extended timestamp should be repeated and is not, librtmp says "same timestamp": a delta of
+            // hours that repeats is none of its meanings.
+            let skipped = skip_repeated(known.extended, r)?;
+            let delta = if known.extended.is_some() && !skipped { 0 } else { header.delta };
+            header.timestamp = header.timestamp.shifted(delta.into());
+        } else {
+            skip_repeated(known.extended, r)?;
+        }
+        known.extended
+    } else {
+        refuse_inside_message(Some(known))?;
+        let field = take_u24(r)?;
+        if format == 1 {
+            header.length = take_u24(r)?;
+            [header.type_id] = take(r)?;
+        }
+        let (delta, extended) = take_extended(field, r)?;
+        header.delta = delta;
+        header.timestamp = header.timestamp.shifted(delta.into());
+        extended
+    };
+    Ok((header, extended))
+}
+
+/// A chunk stream must begin with format 0, as there is nothing yet that another could repeat. librtmp begins with
+/// format 1 all the same, if the first that it has to say on chunk stream 2 is an acknowledgement or the answer to a
+/// ping: that is read as on message stream 0, from timestamp 0.
+fn first_control_header(
+    format: u8,
+    csid: ChunkStreamId,
+    r: &mut &[u8],
+) -> Result<(Header, Option<u32>), Stop> {
+    if format != 1 || csid != csid::CONTROL {
+        return Err(Error::PeerMisbehaved("chunk stream does not begin with a full header").into());
+    }
+    let field = take_u24(r)?;
+    let length = take_u24(r)?;
+    let [type_id] = take(r)?;
+    if !matches!(type_id, type_id::ACKNOWLEDGEMENT | type_id::USER_CONTROL) {
+        return Err(Error::PeerMisbehaved("chunk stream does not begin with a full header").into());
+    }
+    let (delta, extended) = take_extended(field, r)?;
+    let timestamp = Timestamp::from_millis(delta);
+    Ok((Header { timestamp, delta, length, type_id, stream_id: MessageStreamId::CONTROL }, extended))
+}
+
+/// Only format 3 continues a message; another header would mix two.
+fn refuse_inside_message(known: Option<&ChunkStream>) -> Result<(), Error> {
+    if known.is_some_and(|stream| !stream.partial.is_empty()) {
+        return Err(Error::PeerMisbehaved("new message on a chunk stream whose last one is incomplete"));
+    }
+    Ok(())
+}
+
+/// The timestamp or delta, and the same again if it came in an extended timestamp.
+fn take_extended(field: u32, r: &mut &[u8]) -> Result<(u32, Option<u32>), Stop> {
+    if field < EXTENDED {
+        return Ok((field, None));
+    }
+    let ms = u32::from_be_bytes(take(r)?);
+    Ok((ms, Some(ms)))
+}
+
+/// Skips the extended timestamp that a format 3 chunk repeats, and says whether it was there.
+///
+/// ffmpeg and librtmp write it, some older peers do not: four bytes that equal the expected ones are it, any others are
+/// payload. The first byte that differs decides, so that nothing waits for more than it needs.
+fn skip_repeated(expected: Option<u32>, r: &mut &[u8]) -> Result<bool, Stop> {
+    let Some(expected) = expected.map(u32::to_be_bytes) else { return Ok(false) };
+    let seen = r.get(..expected.len()).unwrap_or(r);
+    if !expected.starts_with(seen) {
+        return Ok(false);
+    }
+    take::<4>(r)?;
+    Ok(true)
+}
+
+fn take<const N: usize>(r: &mut &[u8]) -> Result<[u8; N], Stop> {
+    let (bytes, rest) = r.split_first_chunk().ok_or(Stop::Starved)?;
+    *r = rest;
+    Ok(*bytes)
+}
+
+fn take_u24(r: &mut &[u8]) -> Result<u32, Stop> {
+    let [a, b, c] = take(r)?;
+    Ok(u32::from_be_bytes([0, a, b, c]))
+}
+
+/// Appends `slice` to a message of `length` bytes. Memory doubles with what was received, and never past the message:
+/// a long one ends in an allocation of just its size.
+fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize) {
+    let needed = partial.len() + slice.len();
+    if needed > partial.capacity() {
+        let capacity = needed.max(2 * partial.capacity()).min(length);
+        partial.reserve_exact(capacity.saturating_sub(partial.len()));
+    }
+    partial.extend_from_slice(slice);
+}
+
+/// What was pushed and not yet taken.
+#[derive(Clone, Debug)]
+struct Input {
+    /// None is empty.
+    slices: VecDeque<Bytes>,
+    /// All bytes ever taken.
+    taken: u64,
+}
+
+impl Input {
+    const fn new() -> Self {
+        Self { slices: VecDeque::new(), taken: 0 }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.slices.push_back(data);
+        }
+    }
+
+    /// The first bytes, as many as are there and fit, without taking them.
+    fn peek<'a>(&self, into: &'a mut [u8; MAX_HEADER]) -> &'a [u8] {
+        let mut len = 0;
+        for slice in &self.slices {
+            let Some(free) = into.get_mut(len..).filter(|free| !free.is_empty()) else { break };
+            let n = slice.len().min(free.len());
+            free.iter_mut().zip(slice).for_each(|(to, from)| *to = *from);
+            len += n;
+        }
+        into.get(..len).unwrap_or_default()
+    }
+
+    /// Drops the first `n` bytes.
+    fn skip(&mut self, mut n: usize) {
+        while n > 0 {
+            let Some(slice) = self.take_up_to(n) else { return };
+            n -= slice.len();
+        }
+    }
+
+    /// Takes the first `n` bytes, if they are all in one slice.
+    fn share(&mut self, n: usize) -> Option<Bytes> {
+        if n == 0 {
+            return Some(Bytes::new());
+        }
+        if self.slices.front()?.len() < n { None } else { self.take_up_to(n) }
+    }
+
+    /// Takes what the first slice holds, at most `n` bytes.
+    fn take_up_to(&mut self, n: usize) -> Option<Bytes> {
+        let front = self.slices.front_mut()?;
+        let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
+        self.taken += taken.len() as u64;
+        Some(taken)
+    }
+}

@@ -1,0 +1,1 @@
+//! Golden bytes, bounds, splits and round trips of chunks.
