@@ -15,6 +15,7 @@ pub mod haproxy;
 pub mod http;
 pub mod lateness;
 pub mod ledger;
+pub mod mutate;
 pub mod obs;
 pub mod process;
 pub mod segue;

@@ -53,12 +53,12 @@ impl Proc {
         &self.name
     }
 
-    /// The write end of its stdin, if it was piped and not taken yet.
+    /// The write end of its stdin, which was piped and not taken yet.
     pub fn take_stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("stdin was piped")
     }
 
-    /// The read end of its stdout, if it was piped and not taken yet.
+    /// The read end of its stdout, which was piped and not taken yet.
     pub fn take_stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("stdout was piped")
     }

@@ -93,11 +93,18 @@ pub fn ffmpeg() -> Command {
     command
 }
 
-/// `ffmpeg -re` that publishes a clip straight to `url`, as an encoder that knows nothing of go-aways.
-pub fn ffmpeg_publish(bench: &Bench, name: &str, clip: &Clip, url: &str) -> Proc {
+/// `ffmpeg -re` that publishes a clip straight to `url`, as an encoder that knows nothing of go-aways. The same muxer
+/// writes the same messages to the file that is returned, which goes on when the server does not.
+pub fn ffmpeg_publish(bench: &Bench, name: &str, clip: &Clip, url: &str) -> (Proc, PathBuf) {
+    let sent = bench.path(&format!("{name}.sent.flv"));
+    let outputs = format!(
+        "[f=flv:flvflags=no_duration_filesize:onfail=ignore]{url}|[f=flv:flvflags=no_duration_filesize]{}",
+        sent.display()
+    );
     let mut command = ffmpeg();
-    command.args(["-v", "warning", "-re", "-i"]).arg(&clip.path).args(["-c", "copy", "-f", "flv", url]);
-    Proc::start(bench, name, command)
+    command.args(["-v", "warning", "-re", "-i"]).arg(&clip.path).args(["-map", "0", "-c", "copy"]);
+    command.args(["-flush_packets", "1", "-f", "tee", &outputs]);
+    (Proc::start(bench, name, command), sent)
 }
 
 /// `ffmpeg` as a viewer of `url` that keeps the packets as they come.
@@ -240,4 +247,18 @@ impl Write for Tee {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// How many video and audio packets ffmpeg finds in a file.
+pub fn packets(bench: &Bench, file: &Path) -> (usize, usize) {
+    let count = |stream: &str| {
+        let mut command = ffmpeg();
+        command
+            .args(["-v", "error", "-i"])
+            .arg(file)
+            .args(["-map", stream, "-c", "copy", "-f", "framecrc", "-"]);
+        let output = crate::process::run(bench, "packets", command, Duration::from_secs(60));
+        output.stdout.lines().filter(|line| !line.starts_with('#')).count()
+    };
+    (count("0:v?"), count("0:a?"))
 }
