@@ -1,12 +1,15 @@
 //! FLV files, and the ledger that compares them.
 //!
 //! [`reader`] and [`writer`] know the file format (Video File Format Specification 10.1, annex E) and nothing of what
-//! the tags hold: that is `segue_proto::media`. Judging what was lost is the ledger's.
+//! the tags hold: that is `segue_proto::media`. [`ledger`] says what "nothing was lost" means, for messages from
+//! anywhere; [`verify`] applies it to files.
 
+pub mod ledger;
 pub mod reader;
-
+pub mod verify;
 pub mod writer;
 
+pub use ledger::{Ledger, Options, Report};
 pub use reader::{Messages, Reader};
 pub use writer::{Frame, Writer};
 

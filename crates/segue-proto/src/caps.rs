@@ -86,7 +86,8 @@ impl ServerInfo {
     pub fn parse(objects: &[&Value]) -> Self {
         let find = |name: &str| objects.iter().find_map(|object| object.property(name));
         let segue = objects.iter().any(|object| speaks_segue(object));
-        let server_id = find("serverId").and_then(Value::as_str).filter(|id| !id.is_empty() && id.len() <= MAX_SERVER_ID);
+        let server_id =
+            find("serverId").and_then(Value::as_str).filter(|id| !id.is_empty() && id.len() <= MAX_SERVER_ID);
         Self {
             segue,
             server_id: server_id.filter(|_| segue).map(str::to_owned),
@@ -100,7 +101,9 @@ impl ServerInfo {
 fn caps_ex(object: &Value) -> u32 {
     let properties = object.as_object().unwrap_or_default();
     match properties.iter().find(|(key, _)| key.eq_ignore_ascii_case("capsEx")) {
-        Some((_, Value::Number(bits))) if bits.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(bits) => {
+        Some((_, Value::Number(bits)))
+            if bits.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(bits) =>
+        {
             *bits as u32
         }
         _ => 0,
@@ -180,7 +183,8 @@ mod tests {
     #[test]
     fn what_is_announced_is_understood() {
         for bits in 0..8 {
-            let announce = Announce { reconnect: bits & 1 != 0, go_away: bits & 2 != 0, segue: bits & 4 != 0 };
+            let announce =
+                Announce { reconnect: bits & 1 != 0, go_away: bits & 2 != 0, segue: bits & 4 != 0 };
             assert_eq!(Announce::parse(&Value::Object(announce.properties())), announce);
             assert_eq!(announce.and(Announce::ALL), announce);
             assert_eq!(announce.and(Announce::NONE), Announce::NONE);
@@ -197,7 +201,10 @@ mod tests {
             ("draining", Value::Boolean(true)),
         ]);
         let info = ServerInfo::parse(&[&properties, &own]);
-        assert_eq!(info, ServerInfo { segue: true, server_id: Some("abc".into()), draining: true, caps_ex: 1 });
+        assert_eq!(
+            info,
+            ServerInfo { segue: true, server_id: Some("abc".into()), draining: true, caps_ex: 1 }
+        );
 
         let foreign = object([("serverId", string("abc")), ("draining", Value::Boolean(true))]);
         assert_eq!(ServerInfo::parse(&[&foreign]), ServerInfo::default(), "without segue these are not ours");

@@ -56,7 +56,8 @@ impl RtmpUrl {
         let (host, port) = host_and_port(authority, tls)?;
         let (path, query) = split_query(path);
         let path = path.strip_prefix('/').unwrap_or(path);
-        let (app, name) = path.rsplit_once('/').ok_or(InvalidUrl("it needs an application and a stream name"))?;
+        let (app, name) =
+            path.rsplit_once('/').ok_or(InvalidUrl("it needs an application and a stream name"))?;
         let url = Self {
             tls,
             host,
@@ -346,7 +347,10 @@ mod tests {
     fn parts_of_a_url() {
         let u = url("rtmp://live.example.org/app/key?token=a/b?c");
         assert_eq!((u.tls, u.host.as_str(), u.port), (false, "live.example.org", 1935));
-        assert_eq!((u.app.as_str(), u.name.as_str(), u.query.as_deref()), ("app", "key", Some("token=a/b?c")));
+        assert_eq!(
+            (u.app.as_str(), u.name.as_str(), u.query.as_deref()),
+            ("app", "key", Some("token=a/b?c"))
+        );
         assert_eq!(u.stream_name(), "key?token=a/b?c");
         assert_eq!(u.tc_url(), "rtmp://live.example.org:1935/app");
 
@@ -360,10 +364,31 @@ mod tests {
     #[test]
     fn what_is_no_url() {
         for bad in [
-            "", "rtmp", "rtmp://", "http://h/a/b", "rtmp:///a/b", "rtmp://h", "rtmp://h/", "rtmp://h/a", "rtmp://h/a/",
-            "rtmp://h//b", "rtmp://h:0/a/b", "rtmp://h:65536/a/b", "rtmp://h:+1/a/b", "rtmp://h:/a/b",
-            "rtmp://user:pw@h/a/b", "rtmp://u@h/a/b", "rtmp://h h/a/b", "rtmp://[::1/a/b", "rtmp://[x]/a/b",
-            "rtmp://[::1]x/a/b", "rtmp://h/../b", "rtmp://h/a/..", "rtmp://h/a/%2e", "rtmp://h/a/b\\c", "rtmp://h/a/b\n",
+            "",
+            "rtmp",
+            "rtmp://",
+            "http://h/a/b",
+            "rtmp:///a/b",
+            "rtmp://h",
+            "rtmp://h/",
+            "rtmp://h/a",
+            "rtmp://h/a/",
+            "rtmp://h//b",
+            "rtmp://h:0/a/b",
+            "rtmp://h:65536/a/b",
+            "rtmp://h:+1/a/b",
+            "rtmp://h:/a/b",
+            "rtmp://user:pw@h/a/b",
+            "rtmp://u@h/a/b",
+            "rtmp://h h/a/b",
+            "rtmp://[::1/a/b",
+            "rtmp://[x]/a/b",
+            "rtmp://[::1]x/a/b",
+            "rtmp://h/../b",
+            "rtmp://h/a/..",
+            "rtmp://h/a/%2e",
+            "rtmp://h/a/b\\c",
+            "rtmp://h/a/b\n",
             "rtmp://h/a/b?q\r\nx",
         ] {
             let error = RtmpUrl::parse(bad).expect_err(bad);
@@ -428,7 +453,9 @@ mod tests {
             assert_eq!(target.tc_url(), expected, "{reference}");
             assert_eq!(target.stream_name(), "key?token=1", "{reference}");
         }
-        for bad in ["http://h/app", "rtmp:h", "//", "//u@h/app", "/a\\b", "/%2e%2e/x", "/a\0b", "rtmp://h:99999/a"] {
+        for bad in
+            ["http://h/app", "rtmp:h", "//", "//u@h/app", "/a\\b", "/%2e%2e/x", "/a\0b", "rtmp://h:99999/a"]
+        {
             assert!(base.resolve(bad).is_err(), "{bad:?}");
         }
         let with_query = RtmpUrl { app: "live?edge=1".into(), ..base };
@@ -445,8 +472,8 @@ mod tests {
         assert!(valid_name(&long));
         assert!(!valid_name(&format!("{long}a")));
         for bad in [
-            "", ".", "..", "../x", "a/../b", "a..b", "/a", "a/", "a//b", "a\0", "a\\b", "a\x1b[0m", "a\r\nb", "a\u{85}b",
-            "%2e%2E", "a%2fb", "a%5Cb", "%00", "%0a", "a%7f", "a?b", "a#b",
+            "", ".", "..", "../x", "a/../b", "a..b", "/a", "a/", "a//b", "a\0", "a\\b", "a\x1b[0m", "a\r\nb",
+            "a\u{85}b", "%2e%2E", "a%2fb", "a%5Cb", "%00", "%0a", "a%7f", "a?b", "a#b",
         ] {
             assert!(!valid_name(bad), "{bad:?}");
         }

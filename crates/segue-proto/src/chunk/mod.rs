@@ -108,4 +108,6 @@ fn encode_u24(n: u32, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -135,6 +135,12 @@ impl Reader {
         self.consumed
     }
 
+    /// Bytes allocated for incomplete messages.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        self.streams.values().map(|stream| stream.partial.capacity()).sum()
+    }
+
     /// Works through the input up to the end of a message that is handed on.
     fn advance(&mut self) -> Result<Message, Stop> {
         loop {

@@ -77,7 +77,12 @@ impl Command {
 
     /// The message, type 20, timestamp 0.
     pub fn to_message(&self, stream_id: MessageStreamId) -> Message {
-        Message { type_id: type_id::COMMAND_AMF0, stream_id, timestamp: Timestamp::ZERO, payload: self.encode() }
+        Message {
+            type_id: type_id::COMMAND_AMF0,
+            stream_id,
+            timestamp: Timestamp::ZERO,
+            payload: self.encode(),
+        }
     }
 }
 
@@ -119,7 +124,13 @@ mod tests {
 
     #[test]
     fn what_is_no_command() {
-        for bad in [&b""[..], b"\x05", b"\x00\x40\x00\x00\x00\x00\x00\x00\x00", b"\x02\x00\x01a\x05", b"\x02\x00\x05a"] {
+        for bad in [
+            &b""[..],
+            b"\x05",
+            b"\x00\x40\x00\x00\x00\x00\x00\x00\x00",
+            b"\x02\x00\x01a\x05",
+            b"\x02\x00\x05a",
+        ] {
             assert!(Command::decode(bad, 20).is_err(), "{bad:?}");
         }
     }

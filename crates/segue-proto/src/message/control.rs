@@ -47,11 +47,15 @@ impl Control {
     /// # Errors
     /// The body is too short, or its limit type is unknown.
     pub fn decode(type_id: u8, payload: &[u8]) -> Result<Option<Self>, Error> {
-        if !matches!(type_id, type_id::ACKNOWLEDGEMENT | type_id::WINDOW_ACK_SIZE | type_id::SET_PEER_BANDWIDTH) {
+        if !matches!(
+            type_id,
+            type_id::ACKNOWLEDGEMENT | type_id::WINDOW_ACK_SIZE | type_id::SET_PEER_BANDWIDTH
+        ) {
             return Ok(None);
         }
-        let (number, rest) =
-            payload.split_first_chunk::<4>().ok_or(Error::PeerMisbehaved("a control message is too short"))?;
+        let (number, rest) = payload
+            .split_first_chunk::<4>()
+            .ok_or(Error::PeerMisbehaved("a control message is too short"))?;
         let number = u32::from_be_bytes(*number);
         Ok(Some(match type_id {
             type_id::ACKNOWLEDGEMENT => Self::Acknowledgement { sequence: number },
@@ -114,7 +118,10 @@ mod tests {
             let message = control.to_message();
             assert_eq!((message.type_id, message.stream_id.0, &message.payload[..]), (type_id, 0, body));
             assert_eq!(Control::decode(type_id, body), Ok(Some(control)));
-            assert!(Control::decode(type_id, &body[..body.len() - 1]).is_err(), "one byte short of {control:?}");
+            assert!(
+                Control::decode(type_id, &body[..body.len() - 1]).is_err(),
+                "one byte short of {control:?}"
+            );
         }
         assert!(Control::decode(6, &[0, 0, 0, 0, 3]).is_err());
         assert_eq!(Control::decode(9, &[]), Ok(None));

@@ -162,7 +162,10 @@ mod tests {
         assert!(status.is_error());
         assert_eq!(status.redirect.as_deref(), Some("rtmp://b/live"));
         let top = object([("redirect", string("rtmp://c/live")), ("ex", object([("redirect", string(""))]))]);
-        assert_eq!(Status::of(&Command::new("_error", 1.0).arg(top)).redirect.as_deref(), Some("rtmp://c/live"));
+        assert_eq!(
+            Status::of(&Command::new("_error", 1.0).arg(top)).redirect.as_deref(),
+            Some("rtmp://c/live")
+        );
         assert_eq!(Status::of(&Command::new("_error", 1.0)), Status::default());
     }
 }

@@ -84,7 +84,9 @@ fn encode(stream: String, leg: Option<u32>, position: &Position) -> Bytes {
 fn decode(payload: &[u8]) -> Result<Value, Error> {
     let mut values = amf0::decode_all(payload)?.into_iter();
     match (values.next(), values.next()) {
-        (Some(Value::String(name)), Some(object)) if name == NAME && object.as_object().is_some() => Ok(object),
+        (Some(Value::String(name)), Some(object)) if name == NAME && object.as_object().is_some() => {
+            Ok(object)
+        }
         _ => Err(MALFORMED),
     }
 }
@@ -127,7 +129,8 @@ mod tests {
     use super::*;
 
     fn header() -> LegHeader {
-        let position = Position { index: 1_000_000, keyframes: 42, timestamp: Timestamp::from_millis(u32::MAX) };
+        let position =
+            Position { index: 1_000_000, keyframes: 42, timestamp: Timestamp::from_millis(u32::MAX) };
         LegHeader { token: ResumeToken(*b"0123456789abcdef"), leg: 3, position }
     }
 

@@ -4,8 +4,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::chunk::Limits;
 use crate::leg::StreamHash;
+use crate::media::{MediaMessage, TrackKind};
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid};
 
 pub mod ack;
 pub mod client;
@@ -66,3 +70,17 @@ pub const MAX_BACKLOG: usize = 16 << 20;
 const LIMITS_BEFORE: Limits = Limits { max_message: 1 << 20, max_partials: 8, max_partial_bytes: 1 << 20 };
 /// What it holds for media.
 const LIMITS_MEDIA: Limits = Limits { max_message: 0xff_ffff, max_partials: 64, max_partial_bytes: 32 << 20 };
+
+/// `media` as a message with this payload, and the chunk stream of its kind.
+fn media_message(
+    stream_id: MessageStreamId,
+    media: &MediaMessage,
+    payload: Bytes,
+) -> (ChunkStreamId, Message) {
+    let csid = match media.kind {
+        TrackKind::Audio => csid::AUDIO,
+        TrackKind::Video => csid::VIDEO,
+        TrackKind::Data => csid::DATA,
+    };
+    (csid, Message { type_id: media.kind.type_id(), stream_id, timestamp: media.timestamp, payload })
+}
