@@ -193,13 +193,10 @@ fn find_id<'a>(value: &'a Value, id: &str) -> Option<&'a Value> {
     }
 }
 
-/// The hand-over records of an answer or a report: the array itself, or one that stands in an object.
+/// The hand-over records of an answer or a report: the array itself, or what stands under `handovers`.
 pub fn records(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(list) => list,
-        Value::Object(map) => map.values().find_map(Value::as_array).map_or(&[], Vec::as_slice),
-        _ => &[],
-    }
+    let list = value.get("handovers").unwrap_or(value);
+    list.as_array().map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
