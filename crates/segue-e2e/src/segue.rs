@@ -43,7 +43,7 @@ pub fn binary() -> &'static Path {
 /// `segue ARGS...`, not started yet.
 pub fn command<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(binary());
-    command.args(args).env_remove("SEGUE_KEY").env_remove("RUST_LOG");
+    command.args(args).env_remove("SEGUE_KEY").env_remove("SEGUE_LOG");
     command
 }
 
