@@ -34,6 +34,17 @@ impl RedirectPolicy {
             Self::Hosts(hosts) => same(&original.host) || hosts.iter().any(|host| same(host)),
         }
     }
+
+    /// One line for a person about a `target` that is not allowed: it names the `--redirect` that would allow it.
+    pub(crate) fn refusal(&self, original: &RtmpUrl, target: &RtmpUrl) -> String {
+        let to = target.authority();
+        if original.tls && !target.tls {
+            return format!("the server names {to} without TLS: not followed");
+        }
+        let mut hosts = if let Self::Hosts(hosts) = self { hosts.clone() } else { Vec::new() };
+        hosts.push(target.host.clone());
+        format!("the server names {to}: not followed; --redirect {} would allow it", hosts.join(","))
+    }
 }
 
 /// A host without an IPv6 literal's brackets or a name's final dot.
@@ -104,7 +115,9 @@ mod tests {
         let origin = url("rtmp://Live.example.com/app/key");
         let allows = |policy: &RedirectPolicy, target: &str| policy.allows(&origin, &url(target));
         assert!(allows(&RedirectPolicy::SameHost, "rtmp://live.EXAMPLE.com:2935/app/key"));
-        for foreign in ["rtmp://example.com/app/key", "rtmp://127.0.0.1/app/key", "rtmp://live.example.com.evil.org/a/k"] {
+        for foreign in
+            ["rtmp://example.com/app/key", "rtmp://127.0.0.1/app/key", "rtmp://live.example.com.evil.org/a/k"]
+        {
             assert!(!allows(&RedirectPolicy::SameHost, foreign), "{foreign}");
             assert!(allows(&RedirectPolicy::Any, foreign), "{foreign}");
         }

@@ -33,7 +33,8 @@ impl Rng {
     /// Fills `out`.
     pub fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(32) {
-            let block = Sha256::new().chain_update(self.seed).chain_update(self.counter.to_be_bytes()).finalize();
+            let block =
+                Sha256::new().chain_update(self.seed).chain_update(self.counter.to_be_bytes()).finalize();
             self.counter = self.counter.wrapping_add(1);
             for (to, from) in chunk.iter_mut().zip(block) {
                 *to = from;
@@ -85,7 +86,9 @@ mod tests {
     fn delays_double_to_the_longest_and_stay_within_their_bounds() {
         let mut rng = Rng::new([7; 32]);
         let mut backoff = Backoff::default();
-        for bound in [200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000, 5000, 5000].map(Duration::from_millis) {
+        for bound in
+            [200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000, 5000, 5000].map(Duration::from_millis)
+        {
             let delay = backoff.next(&mut rng);
             assert!(delay >= bound / 2 && delay <= bound, "{delay:?} of {bound:?}");
         }

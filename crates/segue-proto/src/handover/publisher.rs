@@ -186,7 +186,8 @@ impl Handover {
     /// The server that has the stream told us to go. The latest signal wins: returns whether a connection that is being
     /// made for an earlier one is to be dropped. A repeat changes nothing.
     pub fn told(&mut self, signal: GoAwaySignal, target: Option<RtmpUrl>, now: Moment) -> bool {
-        let repeat = self.pending().is_some_and(|pending| pending.target == target && pending.signal.is_some());
+        let repeat =
+            self.pending().is_some_and(|pending| pending.target == target && pending.signal.is_some());
         if repeat {
             return false;
         }
@@ -282,7 +283,9 @@ impl Handover {
     /// The new server takes the stream. Returns the move that is done; a go-away that the new server sent meanwhile is
     /// pending now.
     pub fn accepted(&mut self, now: Moment) -> Option<Move> {
-        let State::Switching { pending } = std::mem::replace(&mut self.state, State::Steady) else { return None };
+        let State::Switching { pending } = std::mem::replace(&mut self.state, State::Steady) else {
+            return None;
+        };
         self.lost_since = None;
         self.backoff.reset();
         if let Some((signal, target)) = self.told_early.take() {
@@ -317,7 +320,8 @@ impl Handover {
         self.lost_since.get_or_insert(now);
         match &mut self.state {
             State::Steady => {
-                let pending = Move { cause: Some(Cause::Crash), signal: None, target: None, attempt: 0, deadline: now };
+                let pending =
+                    Move { cause: Some(Cause::Crash), signal: None, target: None, attempt: 0, deadline: now };
                 let dial_at = now + self.backoff.next(rng);
                 self.state = State::Requested { pending, dial_at };
                 Step::Wait

@@ -120,7 +120,8 @@ impl Replay {
             self.boundaries.clear();
         }
         let serial = self.end();
-        let position = Position { index: self.index, keyframes: self.keyframes, timestamp: message.timestamp };
+        let position =
+            Position { index: self.index, keyframes: self.keyframes, timestamp: message.timestamp };
         self.bytes += message.payload.len() + MESSAGE_COST;
         if !is_config {
             self.index += 1;
@@ -284,7 +285,8 @@ mod tests {
     #[test]
     fn a_leg_header_in_the_input_is_not_passed_on() {
         let mut replay = Replay::default();
-        let leg = MediaMessage::new(TrackKind::Data, Timestamp::ZERO, Bytes::from_static(b"\x02\0\x0aonSegueLeg"));
+        let leg =
+            MediaMessage::new(TrackKind::Data, Timestamp::ZERO, Bytes::from_static(b"\x02\0\x0aonSegueLeg"));
         assert_eq!(replay.push(leg, at(0)), None);
         assert_eq!(replay.end(), 0);
     }

@@ -198,7 +198,8 @@ impl Viewer {
     }
 
     fn take(&mut self, id: LegId, item: Item) -> Result<(), HeldTooMuch> {
-        let Some(leg) = [&mut self.main, &mut self.next].into_iter().flatten().find(|leg| leg.id == id) else {
+        let Some(leg) = [&mut self.main, &mut self.next].into_iter().flatten().find(|leg| leg.id == id)
+        else {
             return Ok(());
         };
         let size = MESSAGE_COST + if let Item::Message(message) = &item { message.payload.len() } else { 0 };
