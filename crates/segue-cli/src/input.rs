@@ -61,7 +61,12 @@ impl Input {
         let read = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&read);
         let (size, job): (_, Box<dyn FnOnce() + Send>) = match source {
-            Source::Stdin => (None, Box::new(move || drop(pass(io::stdin(), counter, &sender, &mut Passes::new())))),
+            Source::Stdin => {
+                let job = move || {
+                    pass(io::stdin(), counter, &sender, &mut Passes::new());
+                };
+                (None, Box::new(job))
+            }
             Source::File(path) => {
                 let file = File::open(path)?;
                 let size = file.metadata()?.len();

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use segue_proto::Moment;
-use segue_proto::client::{Action, Closed, ConnId, DialError, Machine, PeerAddr};
+use segue_proto::client::{Action, Closed, ConnId, DialError, Machine};
 use segue_proto::outqueue::OutQueue;
 use socket2::SockRef;
 use tokio::net::TcpStream;

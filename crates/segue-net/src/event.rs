@@ -11,6 +11,7 @@ pub const MAX_RECORDS: usize = 10_000;
 
 /// Something happened.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// The stream moved, or did not. The record says all that is known.
     Handover(Record),

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use segue_proto::client::PeerAddr;
 
 /// Dials once, sends what it was given as room appears, and writes down what it is told.
 struct Script {
