@@ -258,7 +258,7 @@ impl Publisher {
                 }
             }
             Event::Rejected { code, description, redirect } => {
-                self.rejected(conn, &reason(&code, &description), redirect.as_deref(), now);
+                self.rejected(conn, &super::reason(&code, &description), redirect.as_deref(), now);
             }
             Event::StreamCreated(_) if is_candidate => {
                 leg.phase = Phase::Ready;
@@ -268,7 +268,7 @@ impl Publisher {
             }
             Event::PublishStarted if is_candidate => self.accept(conn, now),
             Event::PublishRefused { code, description } => {
-                let why = reason(&code, &description);
+                let why = super::reason(&code, &description);
                 if is_candidate {
                     // It took nothing: the number is free again.
                     self.number -= 1;
@@ -454,16 +454,6 @@ impl Machine for Publisher {
 
     fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
-    }
-}
-
-/// A refusal in one line.
-fn reason(code: &str, description: &str) -> String {
-    // Both are the server's words: one line, and not too long.
-    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-    match (clean(code), clean(description)) {
-        (code, description) if description.is_empty() => code,
-        (code, description) => format!("{description} ({code})"),
     }
 }
 
