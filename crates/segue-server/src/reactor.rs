@@ -225,10 +225,10 @@ impl Reactor {
                     if let Some(inbox) = self.inboxes.get(shard) {
                         inbox.push(stream, peer);
                     }
-                    if shard != self.index {
-                        if let Some(mailbox) = self.hub.mailbox(shard) {
-                            mailbox.wake();
-                        }
+                    if shard != self.index
+                        && let Some(mailbox) = self.hub.mailbox(shard)
+                    {
+                        mailbox.wake();
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

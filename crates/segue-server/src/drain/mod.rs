@@ -144,6 +144,8 @@ struct Active {
     cutting: bool,
     cut: bool,
     done: bool,
+    /// When it last looked at everything.
+    looked: Moment,
 }
 
 /// See the module.
@@ -188,6 +190,7 @@ impl Drain {
             cutting: false,
             cut: false,
             done: false,
+            looked: Moment::ORIGIN,
         };
         for slot in only.map_or_else(|| hub.streams(), |slot| vec![slot]) {
             let state = slot.lock();
@@ -244,7 +247,7 @@ impl Drain {
     }
 
     /// When [`tick`](Self::tick) has something to do, unless poked before.
-    pub fn wake_at(&self, now: Moment) -> Option<Moment> {
+    pub fn wake_at(&self) -> Option<Moment> {
         let active = self.active.as_ref().filter(|a| !a.done)?;
         let deadline = active.began + active.request.deadline;
         let mut wake = Some(if active.cut { deadline + 2 * FLUSH } else { deadline });
@@ -255,10 +258,9 @@ impl Drain {
                 Some(_) => None,
             };
             let window = deadline - active.window(&line.slot);
-            wake = [tell, Some(window)]
-                .into_iter()
-                .filter(|at| at.is_some_and(|at| at > now))
-                .fold(wake, earliest);
+            // What was due at the last look was done then.
+            let due = [tell, Some(window)].into_iter().flatten().filter(|at| *at > active.looked);
+            wake = due.fold(wake, |wake, at| earliest(wake, Some(at)));
         }
         wake
     }
@@ -267,6 +269,7 @@ impl Drain {
     pub fn tick(&mut self, hub: &Hub, now: Moment) {
         let events = hub.take_drain_events();
         let Some(active) = self.active.as_mut().filter(|a| !a.done) else { return };
+        active.looked = now;
         for event in events {
             active.note(event);
         }

@@ -297,6 +297,9 @@ impl Hub {
         let mut record = None;
         let mut state = slot.lock();
         let leg = state.legs.remove(&conn)?;
+        if slot.recording.is_some() {
+            state.settling.insert(conn);
+        }
         // A client of Go Away alone may say deleteStream on its way to the next server: wire facts, Go Away.
         let finished = leaving == Leaving::Finished && (leg.told.is_none() || leg.announce.segue);
         state.last_left = Some(leg.told);
@@ -334,6 +337,11 @@ impl Hub {
             self.forget(slot);
         }
         record
+    }
+
+    /// A connection whose leg is over waits for nothing any more.
+    pub fn settled(&self, slot: &Slot, conn: ConnId) {
+        slot.lock().settling.remove(&conn);
     }
 
     /// A connection asks to watch.
@@ -470,22 +478,24 @@ impl Hub {
     pub fn announce(&self, slot: &Arc<Slot>, state: &State) {
         for shard in state.viewer_shards.keys() {
             let Some(flag) = slot.notified.get(*shard) else { continue };
-            if !flag.swap(true, Ordering::AcqRel) {
-                if let Some(mailbox) = self.mailboxes.get(*shard) {
-                    mailbox.post(Mail::Readable(slot.clone()));
-                }
+            if !flag.swap(true, Ordering::AcqRel)
+                && let Some(mailbox) = self.mailboxes.get(*shard)
+            {
+                mailbox.post(Mail::Readable(slot.clone()));
             }
         }
-        if let Some(recording) = &slot.recording {
-            if !recording.notified.swap(true, Ordering::AcqRel) {
-                self.bell.ring(slot.clone());
-            }
+        if let Some(recording) = &slot.recording
+            && !recording.notified.swap(true, Ordering::AcqRel)
+        {
+            self.bell.ring(slot.clone());
         }
     }
 
     /// The recorder got on with a stream: acknowledgements of its publishers may go on.
     pub fn recorded(&self, slot: &Slot) {
-        let legs: Vec<ConnId> = slot.lock().legs.keys().copied().collect();
+        let state = slot.lock();
+        let legs: Vec<ConnId> = state.legs.keys().chain(&state.settling).copied().collect();
+        drop(state);
         for conn in legs {
             self.post(conn, Mail::Progress(conn));
         }
@@ -502,10 +512,10 @@ impl Hub {
 
     /// Makes the first shard look at the drain soon.
     pub fn poke_drain(&self) {
-        if !self.drain_poked.swap(true, Ordering::AcqRel) {
-            if let Some(mailbox) = self.mailboxes.first() {
-                mailbox.wake();
-            }
+        if !self.drain_poked.swap(true, Ordering::AcqRel)
+            && let Some(mailbox) = self.mailboxes.first()
+        {
+            mailbox.wake();
         }
     }
 

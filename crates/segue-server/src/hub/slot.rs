@@ -2,7 +2,7 @@
 //! and how far the recorder is. What the log decides is its own; who must hear of it is decided in
 //! [`Hub::settle`](super::Hub::settle).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -73,6 +73,8 @@ pub struct State {
     pub(super) viewer_shards: BTreeMap<usize, usize>,
     /// Grants so far.
     pub(super) grants: u64,
+    /// Connections whose leg is over and whose last acknowledgement waits for the recorder.
+    pub(super) settling: BTreeSet<ConnId>,
     /// How the leg that left last was told.
     pub(super) last_left: Option<Option<GoAwaySignal>>,
     /// Drain: the next boundary of any leg ends it.
@@ -229,6 +231,7 @@ impl Slot {
                 viewers: BTreeMap::new(),
                 viewer_shards: BTreeMap::new(),
                 grants: 0,
+                settling: BTreeSet::new(),
                 last_left: None,
                 cut_at_boundary: false,
                 end_viewers: false,

@@ -117,10 +117,10 @@ impl Conn {
             }
         }
         self.closing = Some(closing);
-        if let Phase::Lingering { until } = closing.phase {
-            if self.peer_ended || now >= until {
-                self.gone(core, now);
-            }
+        if let Phase::Lingering { until } = closing.phase
+            && (self.peer_ended || now >= until)
+        {
+            self.gone(core, now);
         }
     }
 }

@@ -119,10 +119,10 @@ impl Conn {
 
     fn event(&mut self, core: &mut Core, event: Event, now: Moment) {
         match event {
-            Event::Media { message, .. } => return self.media(core, message, now),
-            Event::LegHeader { header, .. } => return self.leg_header(core, header, now),
-            Event::Unpublish { .. } => return self.unpublished(core, now),
-            _ if self.closing.is_some() => return,
+            Event::Media { message, .. } => self.media(core, message, now),
+            Event::LegHeader { header, .. } => self.leg_header(core, header, now),
+            Event::Unpublish { .. } => self.unpublished(core, now),
+            _ if self.closing.is_some() => (),
             Event::Connect { app, tc_url, announce, .. } => self.connected(core, &app, tc_url, announce, now),
             Event::Publish { stream, name } => self.publish(core, stream, &name, now),
             Event::Play { stream, name, resume } => self.play(core, stream, &name, resume, now),
@@ -277,17 +277,18 @@ impl Conn {
     }
 
     pub(super) fn handle_timeout(&mut self, core: &mut Core, now: Moment) {
-        if self.closing.is_none() && !self.deaf {
-            if let Err(error) = self.session.handle_timeout(now) {
-                return self.failed(core, &error, now);
-            }
+        if self.closing.is_none()
+            && !self.deaf
+            && let Err(error) = self.session.handle_timeout(now)
+        {
+            return self.failed(core, &error, now);
         }
-        if let Role::Parked(parked) = &self.role {
-            if now >= parked.until {
-                let stream = parked.stream;
-                self.stop_play(core);
-                self.session.play_refused(stream, code::PLAY_STREAM_NOT_FOUND, "the stream is not here");
-            }
+        if let Role::Parked(parked) = &self.role
+            && now >= parked.until
+        {
+            let stream = parked.stream;
+            self.stop_play(core);
+            self.session.play_refused(stream, code::PLAY_STREAM_NOT_FOUND, "the stream is not here");
         }
         if self.is_stalled(now) {
             tracing::info!(peer = %self.peer, "dropping a viewer that takes nothing");

@@ -97,15 +97,14 @@ impl Publisher {
     fn advance(&mut self, now: Moment) -> Option<u64> {
         let before = self.taken;
         let mut recorded = self.slot.recorded();
-        if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording) {
-            if first.seq > recorded
-                && now >= first.at + RECORDER_LAG
-                && recording.state() == RecorderState::Ok
-            {
-                tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
-                recording.set_state(RecorderState::Degraded);
-                recorded = u64::MAX;
-            }
+        if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording)
+            && first.seq > recorded
+            && now >= first.at + RECORDER_LAG
+            && recording.state() == RecorderState::Ok
+        {
+            tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
+            recording.set_state(RecorderState::Degraded);
+            recorded = u64::MAX;
         }
         while let Some(first) = self.checkpoints.front().copied().filter(|first| first.seq <= recorded) {
             self.taken = first.offset;
@@ -118,10 +117,10 @@ impl Publisher {
 impl Conn {
     /// The log let the leg in.
     pub(super) fn granted(&mut self) {
-        if let Role::Publisher(publisher) = &self.role {
-            if self.closing.is_none() {
-                self.session.publish_start(publisher.stream);
-            }
+        if let Role::Publisher(publisher) = &self.role
+            && self.closing.is_none()
+        {
+            self.session.publish_start(publisher.stream);
         }
     }
 
@@ -190,13 +189,14 @@ impl Conn {
     }
 
     pub(super) fn leg_header(&mut self, core: &mut Core, header: LegHeader, now: Moment) {
-        if let Role::Publisher(publisher) = &self.role {
-            if publisher.taking && core.switches.segue {
-                let slot = publisher.slot.clone();
-                let mut state = slot.lock();
-                state.log.leg_header(self.id, header, now);
-                core.settle(&slot, &mut state);
-            }
+        if let Role::Publisher(publisher) = &self.role
+            && publisher.taking
+            && core.switches.segue
+        {
+            let slot = publisher.slot.clone();
+            let mut state = slot.lock();
+            state.log.leg_header(self.id, header, now);
+            core.settle(&slot, &mut state);
         }
     }
 
@@ -242,10 +242,10 @@ impl Conn {
     /// Notes what the log has of this publisher, and acknowledges what may be.
     pub(super) fn checkpoint(&mut self, now: Moment) {
         let (id, offset) = (self.id, self.session.consumed());
-        if let Role::Publisher(publisher) = &mut self.role {
-            if publisher.taking {
-                publisher.checkpoint(id, offset, now);
-            }
+        if let Role::Publisher(publisher) = &mut self.role
+            && publisher.taking
+        {
+            publisher.checkpoint(id, offset, now);
         }
         self.acknowledge(now);
     }
@@ -258,10 +258,10 @@ impl Conn {
         if publisher.held {
             publisher.checkpoint(id, offset, now);
         }
-        if let Some(taken) = publisher.advance(now) {
-            if !last_said {
-                self.session.taken(taken, now);
-            }
+        if let Some(taken) = publisher.advance(now)
+            && !last_said
+        {
+            self.session.taken(taken, now);
         }
     }
 
@@ -285,11 +285,11 @@ impl Conn {
     /// Writes the hand-over record, now that it is known what was acknowledged.
     pub(super) fn file_record(&mut self, core: &Core, settled: bool) {
         let segue = self.announce().segue;
-        if let Role::Publisher(publisher) = &mut self.role {
-            if let Some(mut record) = publisher.record.take() {
-                record.confirmed = segue.then_some(settled);
-                core.hub.record(record);
-            }
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        core.hub.settled(&publisher.slot, self.id);
+        if let Some(mut record) = publisher.record.take() {
+            record.confirmed = segue.then_some(settled);
+            core.hub.record(record);
         }
     }
 
