@@ -69,7 +69,8 @@ async fn story(folder: &Path) -> anyhow::Result<Exit> {
     let url = RtmpUrl::parse(&format!("rtmp://{}/{STREAM}", a.rtmp))?;
     let viewer = watch(url.clone(), &viewer_file, &tale)?;
     tale.tell("A viewer asks A for the stream, and waits for it.");
-    let publisher = Publisher::connect(PublisherConfig::new(url), Feed::Live, Some(tale.listener("publisher")));
+    let publisher =
+        Publisher::connect(PublisherConfig::new(url), Feed::Live, Some(tale.listener("publisher")));
     tale.tell(&format!("A publisher sends A a clip of {:.0} s, live: H.264 and AAC.", length.as_secs_f64()));
 
     let drain = tokio::spawn(drain_halfway(a.handle.clone(), b.rtmp, length / 2, tale.clone()));
@@ -127,7 +128,10 @@ async fn drain_halfway(a: Handle, b: SocketAddr, after: Duration, tale: Arc<Tale
     };
     a.drain(request)?;
     let report = tokio::task::spawn_blocking(move || a.wait_drained(2 * DEADLINE)).await?;
-    tale.tell(&format!("A is empty: {} stream moved, {} cut.", report.publishers.moved, report.publishers.cut));
+    tale.tell(&format!(
+        "A is empty: {} stream moved, {} cut.",
+        report.publishers.moved, report.publishers.cut
+    ));
     Ok(())
 }
 

@@ -131,7 +131,8 @@ async fn wait(args: &Args, begun: Value) -> anyhow::Result<Value> {
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = None;
-    let limit = tokio::time::Instant::now() + Duration::from_secs_f64(view.deadline.clamp(0.0, 1e9)) + PATIENCE;
+    let limit =
+        tokio::time::Instant::now() + Duration::from_secs_f64(view.deadline.clamp(0.0, 1e9)) + PATIENCE;
     while !view.is_over() {
         let due = said.is_none_or(|(at, left): (tokio::time::Instant, _)| {
             left != view.left() || at.elapsed() >= SAY_EVERY
@@ -193,7 +194,8 @@ pub(crate) async fn get(admin: &Base, method: &str, path: &str, body: Option<&st
         200..=299 => json.with_context(|| format!("{admin} does not answer as a segue admin API")),
         status => {
             let text = json.as_ref().and_then(|json| json.get("error")).and_then(Value::as_str);
-            let text = text.map_or_else(|| String::from_utf8_lossy(&response.body).into_owned(), str::to_owned);
+            let text =
+                text.map_or_else(|| String::from_utf8_lossy(&response.body).into_owned(), str::to_owned);
             bail!("{admin} refuses ({status}): {}", exit::one_line(text.trim()))
         }
     }

@@ -71,7 +71,10 @@ impl View {
     /// One line on how it stands.
     pub(crate) fn standing(&self) -> String {
         let (left, total) = self.left();
-        format!("{}: {left} of {total} publishers have left, {:.1} s of {:.0} s", self.phase, self.elapsed, self.deadline)
+        format!(
+            "{}: {left} of {total} publishers have left, {:.1} s of {:.0} s",
+            self.phase, self.elapsed, self.deadline
+        )
     }
 
     /// A line a stream, then the sum.

@@ -83,7 +83,8 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
 /// Clap's message is a paragraph, a usage and a hint; the paragraph says it.
 fn first_sentence(rendered: &str) -> String {
     let paragraph = rendered.strip_prefix("error: ").unwrap_or(rendered);
-    let lines = paragraph.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let lines =
+        paragraph.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
     let text = lines.map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     format!("{text} (see --help)")
 }
@@ -102,7 +103,8 @@ mod tests {
     #[test]
     fn an_error_is_one_line_whatever_it_quotes() {
         assert_eq!(one_line("a\r\nsegue: b\u{1b}[2J"), "a\\r\\nsegue: b\\u{1b}[2J");
-        let rendered = "error: the following required arguments were not provided:\n  <INPUT>\n  <URL>\n\nUsage: x\n";
+        let rendered =
+            "error: the following required arguments were not provided:\n  <INPUT>\n  <URL>\n\nUsage: x\n";
         assert_eq!(
             first_sentence(rendered),
             "the following required arguments were not provided: <INPUT> <URL> (see --help)"

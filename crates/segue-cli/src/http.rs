@@ -65,7 +65,12 @@ pub(crate) struct Response {
 }
 
 /// Sends one request with an optional JSON body.
-pub(crate) async fn request(base: &Base, method: &str, path: &str, body: Option<&str>) -> anyhow::Result<Response> {
+pub(crate) async fn request(
+    base: &Base,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> anyhow::Result<Response> {
     let exchange = async {
         let mut stream = TcpStream::connect((&*base.host, base.port)).await?;
         stream.write_all(encode(base, method, path, body).as_bytes()).await?;
@@ -154,7 +159,9 @@ mod tests {
             let base: Base = text.parse().unwrap();
             assert_eq!((&*base.host, base.port), (host, port), "{text}");
         }
-        for bad in ["", "https://h", "http://", "http://h:x", "h:70000", "http://h/path", "a b", "http://u@h", ":1"] {
+        for bad in
+            ["", "https://h", "http://", "http://h:x", "h:70000", "http://h/path", "a b", "http://u@h", ":1"]
+        {
             assert!(bad.parse::<Base>().is_err(), "{bad}");
         }
     }

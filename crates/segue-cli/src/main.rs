@@ -33,8 +33,10 @@ use crate::exit::Exit;
 /// loses a frame.
 #[derive(Parser, Debug)]
 #[command(name = "segue", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was lost or cut.\n\
-                        Results go to stdout, logs to stderr; SEGUE_LOG sets what is logged (error, warn, info, debug).")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but something was lost or cut.\n\
+                        Results go to stdout, logs to stderr; SEGUE_LOG sets what is logged (error, warn, info, debug)."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

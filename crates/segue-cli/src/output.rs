@@ -34,9 +34,9 @@ impl Output {
                 let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
                 Self::start(file)
             }
-            None if io::stdout().is_terminal() => {
-                Err(wrong_usage("FLV is not for a terminal: name a file with -o, or pipe stdout into a player"))
-            }
+            None if io::stdout().is_terminal() => Err(wrong_usage(
+                "FLV is not for a terminal: name a file with -o, or pipe stdout into a player",
+            )),
             None => Self::start(io::stdout()),
         }
     }

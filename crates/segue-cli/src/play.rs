@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use segue_net::Player;
 use segue_net::player::Report;
-use segue_proto::client::PlayerConfig;
+use segue_proto::client::{Ending, PlayerConfig};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client_args::{ClientArgs, judge, listener};
@@ -68,7 +68,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(file) = report_file {
         file.write(&report.handovers)?;
     }
-    let exit = judge(&report.outcome);
+    let mut outcome = report.outcome;
+    if outcome.ending == Ending::Aborted {
+        // Nobody but this command stops the player, and then it has what was asked for.
+        outcome.ending = Ending::Complete;
+    }
+    let exit = judge(&outcome);
     closed
         .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
         .with_context(|| format!("cannot write {}", output::name(args.output.as_ref())))?;

@@ -175,15 +175,10 @@ async fn finish(publisher: Publisher, stops: &mut Stops) -> Report {
 fn conclude(report: &Report) -> Exit {
     let counts = &report.counts;
     if counts.legs > 0 {
+        let confirmed = report.outcome.confirmed.map_or("-", |yes| if yes { "true" } else { "false" });
         println!(
-            "stream {} pushed {} sent {} acknowledged {} missing {} legs {} confirmed {}",
-            counts.stream,
-            counts.pushed,
-            counts.sent,
-            counts.acknowledged.map_or_else(|| "-".to_owned(), |n| n.to_string()),
-            report.outcome.missing,
-            counts.legs,
-            report.outcome.confirmed.map_or("-", |yes| if yes { "true" } else { "false" }),
+            "stream {} pushed {} missing {} connections {} confirmed {confirmed}",
+            counts.stream, counts.pushed, report.outcome.missing, counts.legs
         );
     }
     if report.outcome.confirmed == Some(false) && report.outcome.missing == 0 {
