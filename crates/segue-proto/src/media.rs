@@ -222,7 +222,9 @@ fn video_info(body: &[u8]) -> TagInfo {
             return TagInfo::new(Content::Other, 0, Codec::None);
         };
         let content = match ex.packet_type {
-            packet::SEQUENCE_START | packet::video::MPEG2TS_SEQUENCE_START => Content::Config(Config::SequenceHeader),
+            packet::SEQUENCE_START | packet::video::MPEG2TS_SEQUENCE_START => {
+                Content::Config(Config::SequenceHeader)
+            }
             packet::CODED_FRAMES | packet::video::CODED_FRAMES_X => coded,
             packet::video::METADATA => Content::Config(Config::VideoMetadata),
             _ => Content::Other,
@@ -343,7 +345,14 @@ mod tests {
         use TrackKind::{Audio, Data, Video};
         let fcc = |c: &[u8; 4]| Codec::FourCc(*c);
         let cases: &[(&str, TrackKind, &'static [u8], Content, u8, Codec)] = &[
-            ("avc header", Video, b"\x17\x00\x00\x00\x00\x01", C(Config::SequenceHeader), 0, Codec::Legacy(7)),
+            (
+                "avc header",
+                Video,
+                b"\x17\x00\x00\x00\x00\x01",
+                C(Config::SequenceHeader),
+                0,
+                Codec::Legacy(7),
+            ),
             ("avc key", Video, b"\x17\x01\x00\x00\x2a\x00", Keyframe, 0, Codec::Legacy(7)),
             ("avc inter", Video, b"\x27\x01\x00\x00\x00\x00", Frame, 0, Codec::Legacy(7)),
             ("avc end", Video, b"\x17\x02\x00\x00\x00", Other, 0, Codec::Legacy(7)),
@@ -362,7 +371,14 @@ mod tests {
             ("mod ex cut", Video, b"\x97\x09\x01", Other, 0, Codec::None),
             ("one track", Video, b"\x96\x01avc1\x05\0", Keyframe, 5, fcc(b"avc1")),
             ("many tracks", Video, b"\xa6\x11hvc1\x02\x00\x00\x01\0", Frame, 2, fcc(b"hvc1")),
-            ("many codecs", Video, b"\x96\x20av01\x03\x00\x00\x01\0", C(Config::SequenceHeader), 3, fcc(b"av01")),
+            (
+                "many codecs",
+                Video,
+                b"\x96\x20av01\x03\x00\x00\x01\0",
+                C(Config::SequenceHeader),
+                3,
+                fcc(b"av01"),
+            ),
             ("ex command", Video, b"\xd1\x00", Other, 0, Codec::None),
             ("empty", Video, b"", Other, 0, Codec::None),
             ("aac header", Audio, b"\xaf\x00\x12\x10", C(Config::SequenceHeader), 0, Codec::Legacy(10)),
@@ -373,7 +389,14 @@ mod tests {
             ("multichannel", Audio, b"\x94Opus\x01\x02", C(Config::MultichannelConfig), 0, fcc(b"Opus")),
             ("audio track", Audio, b"\x95\x01mp4a\x02\x01", Keyframe, 2, fcc(b"mp4a")),
             ("metadata", Data, b"\x02\x00\x0aonMetaData\x08", C(Config::Metadata), 0, Codec::None),
-            ("wrapped", Data, b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData", C(Config::Metadata), 0, Codec::None),
+            (
+                "wrapped",
+                Data,
+                b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData",
+                C(Config::Metadata),
+                0,
+                Codec::None,
+            ),
             ("leg", Data, b"\x02\x00\x0aonSegueLeg\x03", C(Config::LegHeader), 0, Codec::None),
             ("text", Data, b"\x02\x00\x0aonTextData\x08", Other, 0, Codec::None),
             ("no string", Data, b"\x05", Other, 0, Codec::None),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Report, TrackCounts};
+use super::report::Report;
 use super::{Book, Identity, Options, Track, align};
 
 /// What became of a received message.
@@ -178,7 +178,7 @@ fn count(
             hole.close(message.timestamp);
         } else {
             report.missing += 1;
-            report.tracks.entry(message.track).or_insert_with(TrackCounts::default).missing += 1;
+            report.tracks.entry(message.track).or_default().missing += 1;
             hole.missing(message.timestamp);
         }
         hole.before = Some(message.timestamp);

@@ -453,7 +453,7 @@ fn both_forms_have_the_same_names() {
     assert_eq!(json["offsets_ms"], serde_json::json!([0, null, -50]));
     for line in text.lines() {
         let (name, value) = line.split_once(' ').unwrap();
-        assert!(json[name].is_array() || json[name].to_string() == value, "{line}");
+        assert!(json[name].is_array() || json[name].as_u64() == value.parse().ok(), "{line}");
     }
     assert_eq!(json.as_object().unwrap().len(), text.lines().count());
     assert!(compare(WHOLE, &sent, &[&sent]).to_string().contains("\nsteps_ms -\n"));

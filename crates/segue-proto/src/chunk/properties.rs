@@ -5,11 +5,13 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::header::{Format, extended};
 use super::tests::{drain, drain_reader, message};
 use super::*;
 use crate::error::Error;
-use crate::message::type_id;
+use crate::message::{ChunkStreamId, Message, MessageStreamId, type_id};
 use crate::outqueue::OutQueue;
+use crate::timestamp::Timestamp;
 
 /// Small ones, so that the limits are met.
 const LIMITS: Limits = Limits { max_message: 2000, max_partials: 3, max_partial_bytes: 3000 };

@@ -1,13 +1,15 @@
-//! Golden bytes, quirks and bounds of chunks: the examples of RTMP 1.0, 5.3.2, and bytes worked out by hand.
+//! Golden bytes and quirks of chunks: the examples of RTMP 1.0, 5.3.2, and bytes worked out by hand.
 
 use bytes::{Bytes, BytesMut};
 
+use super::header::encode_basic;
 use super::*;
 use crate::error::Error;
-use crate::message::{csid, type_id};
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
 use crate::outqueue::OutQueue;
+use crate::timestamp::Timestamp;
 
-const LIMITS: Limits = Limits::PUBLISHING;
+pub(super) const LIMITS: Limits = Limits::PUBLISHING;
 
 pub(super) fn message(type_id: u8, stream_id: u32, ms: u32, payload: impl Into<Bytes>) -> Message {
     Message {
@@ -26,7 +28,7 @@ pub(super) fn drain(out: &mut OutQueue) -> Bytes {
     bytes.freeze()
 }
 
-fn written(headers: Headers, csid: u32, messages: &[Message]) -> Bytes {
+pub(super) fn written(headers: Headers, csid: u32, messages: &[Message]) -> Bytes {
     let (mut writer, mut out) = (Writer::new(headers), OutQueue::new());
     for message in messages {
         assert!(writer.write(ChunkStreamId::new(csid).unwrap(), message, &mut out));
@@ -35,11 +37,11 @@ fn written(headers: Headers, csid: u32, messages: &[Message]) -> Bytes {
 }
 
 /// All messages in `bytes`, pushed at once, and how the reading ended.
-fn read(bytes: impl Into<Bytes>) -> (Vec<Message>, Option<Error>) {
+pub(super) fn read(bytes: impl Into<Bytes>) -> (Vec<Message>, Option<Error>) {
     read_with(LIMITS, bytes)
 }
 
-fn read_with(limits: Limits, bytes: impl Into<Bytes>) -> (Vec<Message>, Option<Error>) {
+pub(super) fn read_with(limits: Limits, bytes: impl Into<Bytes>) -> (Vec<Message>, Option<Error>) {
     let mut reader = Reader::new(limits);
     reader.push(bytes.into());
     drain_reader(&mut reader)
@@ -60,16 +62,12 @@ fn timestamps(messages: &[Message]) -> Vec<u32> {
     messages.iter().map(|m| m.timestamp.as_millis()).collect()
 }
 
-fn misbehaved(end: &Option<Error>) -> bool {
+pub(super) fn misbehaved(end: &Option<Error>) -> bool {
     matches!(end, Some(Error::PeerMisbehaved(_)))
 }
 
-fn over_limit(end: &Option<Error>) -> bool {
-    matches!(end, Some(Error::LimitExceeded(_)))
-}
-
 /// A format 0 header by hand: one-byte basic header, no extended timestamp.
-fn header0(csid: u8, ms: u32, length: u32, type_id: u8, stream_id: u8) -> Vec<u8> {
+pub(super) fn header0(csid: u8, ms: u32, length: u32, type_id: u8, stream_id: u8) -> Vec<u8> {
     let (t, l) = (ms.to_be_bytes(), length.to_be_bytes());
     vec![csid, t[1], t[2], t[3], l[1], l[2], l[3], type_id, stream_id, 0, 0, 0]
 }
@@ -242,27 +240,6 @@ fn chunk_size_changes_inside_a_message() {
 }
 
 #[test]
-fn chunk_sizes_are_refused_outside_1_to_2_31_and_size_nothing() {
-    for (size, accepted) in
-        [(0, false), (1, true), (MAX_CHUNK_SIZE, true), (1 << 31, false), (u32::MAX, false)]
-    {
-        let mut reader = Reader::new(LIMITS);
-        let mut bytes = header0(2, 0, 4, type_id::SET_CHUNK_SIZE, 0);
-        bytes.extend(size.to_be_bytes());
-        bytes.extend(header0(6, 0, 0xFF_FFFF, 9, 1));
-        bytes.extend(vec![1; 100.min(size as usize)]);
-        reader.push(bytes.into());
-        let (messages, end) = drain_reader(&mut reader);
-        assert!(messages.is_empty());
-        assert_eq!(misbehaved(&end), !accepted, "chunk size {size:#x}");
-        assert!(reader.buffered() <= 200, "{} bytes for 100", reader.buffered());
-    }
-    let mut short = header0(2, 0, 3, type_id::SET_CHUNK_SIZE, 0);
-    short.extend([0, 1, 0]);
-    assert!(misbehaved(&read(short).1));
-}
-
-#[test]
 fn abort_drops_one_partial_and_nothing_else() {
     let abort = |id: u32| {
         let mut bytes = header0(2, 0, 4, type_id::ABORT, 0);
@@ -347,71 +324,6 @@ fn a_message_in_one_chunk_and_one_slice_is_shared() {
 }
 
 #[test]
-fn messages_are_bounded_before_their_payload() {
-    let limits = Limits { max_message: 1000, ..LIMITS };
-    assert_eq!(read_with(limits, header0(6, 0, 1000, 9, 1)), (vec![], None));
-    assert!(over_limit(&read_with(limits, header0(6, 0, 1001, 9, 1)).1));
-    assert_eq!(read(header0(6, 0, 0xFF_FFFF, 9, 1)), (vec![], None));
-}
-
-#[test]
-fn partial_messages_are_bounded_in_number_and_bytes() {
-    let begun = |ids: std::ops::Range<u8>| {
-        let begin = |id| [header0(id, 0, 129, 9, 1), vec![0; 128]].concat();
-        ids.flat_map(begin).collect::<Vec<u8>>()
-    };
-    let limits = Limits { max_partials: 8, max_partial_bytes: 1 << 20, ..LIMITS };
-    assert_eq!(read_with(limits, begun(3..11)), (vec![], None));
-    assert!(over_limit(&read_with(limits, begun(3..12)).1));
-    // A whole message takes no place among them.
-    let whole = [begun(3..11), header0(20, 0, 1, 8, 1), vec![5]].concat();
-    assert_eq!(read_with(limits, whole).0.len(), 1);
-    // And the end of one makes room.
-    let again = [begun(3..11), vec![0xC3, 0], begun(20..21)].concat();
-    assert_eq!(read_with(limits, again).1, None);
-
-    let limits = Limits { max_partials: 64, max_partial_bytes: 8 * 128, ..LIMITS };
-    assert_eq!(read_with(limits, begun(3..11)), (vec![], None));
-    let one_more = [begun(3..11), header0(20, 0, 1, 8, 1)].concat();
-    assert!(over_limit(&read_with(limits, one_more).1));
-}
-
-#[test]
-fn chunk_streams_are_bounded() {
-    let first = |n: usize| {
-        let mut bytes = Vec::new();
-        for id in (2..).take(n) {
-            encode_basic(0, ChunkStreamId::new(id).unwrap(), &mut bytes);
-            bytes.extend([0; 11]);
-        }
-        bytes
-    };
-    let (messages, end) = read(first(MAX_CHUNK_STREAMS));
-    assert_eq!((messages.len(), end), (MAX_CHUNK_STREAMS, None));
-    let (messages, end) = read(first(MAX_CHUNK_STREAMS + 1));
-    assert_eq!(messages.len(), MAX_CHUNK_STREAMS);
-    assert!(over_limit(&end));
-}
-
-#[test]
-fn a_long_message_ends_in_memory_of_its_own_size() {
-    let payload = vec![4; 1_000_000];
-    let bytes = written(Headers::Absolute, 6, &[message(9, 1, 0, payload.clone())]);
-    let mut reader = Reader::new(LIMITS);
-    let mut received = 0;
-    for piece in bytes.chunks(1460) {
-        received += piece.len();
-        reader.push(Bytes::copy_from_slice(piece));
-        if let Some(message) = reader.next().unwrap() {
-            let vec = Vec::from(message.payload);
-            assert!(vec == payload && vec.capacity() == payload.len());
-        }
-        assert!(reader.buffered() <= 2 * received);
-    }
-    assert_eq!((reader.consumed(), reader.buffered()), (bytes.len() as u64, 0));
-}
-
-#[test]
 fn a_frame_is_the_absolute_writer_on_any_message_stream() {
     for (ms, length) in [(0, 0), (40, 1), (0xFF_FFFE, 60_000), (0xFF_FFFF, 60_001), (u32::MAX, 180_000)] {
         let m = message(9, 1, ms, vec![6; length]);
@@ -430,20 +342,4 @@ fn a_frame_is_the_absolute_writer_on_any_message_stream() {
         out.pop();
         assert_eq!(out.front().map(|b| b.as_ptr()), (length > 0).then(|| m.payload.as_ptr()));
     }
-}
-
-#[test]
-fn what_24_bits_cannot_say_is_not_written() {
-    let (mut writer, mut out) = (Writer::new(Headers::Absolute), OutQueue::new());
-    let longest = Bytes::from(vec![0; Message::MAX_PAYLOAD + 1]);
-    let over = message(9, 1, 0, longest.clone());
-    assert!(!writer.write(csid::VIDEO, &over, &mut out) && out.is_empty());
-    let frame = Frame::new(&over, csid::VIDEO, 60_000);
-    frame.push_to_stream(MessageStreamId(3), &mut out);
-    assert!(frame.is_empty() && out.is_empty());
-
-    let at = message(9, 1, 0, longest.slice(1..));
-    assert!(writer.write(csid::VIDEO, &at, &mut out));
-    assert_eq!(out.front().unwrap()[4..7], [0xFF, 0xFF, 0xFF]);
-    assert_eq!(Frame::new(&at, csid::VIDEO, u32::MAX).len(), 12 + Message::MAX_PAYLOAD);
 }

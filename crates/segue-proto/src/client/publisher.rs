@@ -1,0 +1,499 @@
+//! The publisher: media in, one stream at one server after another. Joins the sessions of its connections with the
+//! hand-over and the replay buffer. Here are its configuration, its inputs and its clockwork; `moves` carries out
+//! what the hand-over decides, `accounts` keeps the books of what was lost and writes the records.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::caps::Announce;
+use crate::client::leg::{Leg, Phase, Place};
+use crate::client::{
+    Action, Closed, ConnId, DIAL_TIMEOUT, DialError, Ending, Machine, Notice, Outcome, PeerAddr,
+    RedirectPolicy,
+};
+use crate::handover::backoff::Rng;
+use crate::handover::publisher::{self as handover, Failure, Handover, SETTLED, State, Step};
+use crate::handover::replay::{MAX_BYTES, Replay};
+use crate::leg::ResumeToken;
+use crate::media::MediaMessage;
+use crate::message::status::code;
+use crate::outqueue::OutQueue;
+use crate::session::client::{Config as SessionConfig, Event, Role, Session};
+use crate::time::{Moment, earliest};
+use crate::url::RtmpUrl;
+
+mod accounts;
+mod moves;
+
+/// How long a connection that was half-closed is read, and how long the end of the stream waits for its
+/// acknowledgement, since something last went forward.
+pub const END_BOUND: Duration = Duration::from_secs(10);
+/// How long a stream that never had a server tries those that answer `draining`.
+pub const START_BOUND: Duration = Duration::from_secs(10);
+/// Bytes that an unpaced source may be ahead of the server.
+pub const ROOM: u64 = (MAX_BYTES / 4) as u64;
+
+/// What a publisher is to do.
+#[derive(Clone, Debug)]
+pub struct PublisherConfig {
+    /// Where the stream goes.
+    pub url: RtmpUrl,
+    /// Which signals are announced.
+    pub announce: Announce,
+    /// Whether the `segue` extension is announced and used; replaces [`Announce::segue`].
+    pub segue: bool,
+    /// Where servers may send us.
+    pub redirect: RedirectPolicy,
+    /// After so long without a media boundary a stream that was told to go moves by replay.
+    pub boundary_deadline: Duration,
+    /// After so long without any server the stream is given up.
+    pub give_up: Duration,
+    /// `flashVer`; `None` for our own.
+    pub flash_ver: Option<String>,
+}
+
+impl PublisherConfig {
+    /// For `url`, with both signals and `segue` announced, redirects to the same host, and the usual bounds: 10 s for a
+    /// boundary, 60 s without a server.
+    pub fn new(url: RtmpUrl) -> Self {
+        Self {
+            url,
+            announce: Announce::ALL,
+            segue: true,
+            redirect: RedirectPolicy::SameHost,
+            boundary_deadline: Duration::from_secs(10),
+            give_up: Duration::from_secs(60),
+            flash_ver: None,
+        }
+    }
+}
+
+/// How a publisher is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// The stream's id.
+    pub stream: String,
+    /// Media messages pushed.
+    pub pushed: u64,
+    /// Of them, those that went into a connection that has the stream (or had it last).
+    pub sent: u64,
+    /// Of them, those that the server acknowledged; `None` where it cannot say.
+    pub acknowledged: Option<u64>,
+    /// Media messages known to be lost.
+    pub missing: u64,
+    /// Connections that took the stream.
+    pub legs: u32,
+    /// The server that has the stream, `host:port`.
+    pub server: Option<String>,
+}
+
+/// A publisher. See [`Machine`] for how to drive it; media goes in by [`push`](Self::push).
+#[derive(Debug)]
+pub struct Publisher {
+    config: PublisherConfig,
+    rng: Rng,
+    token: ResumeToken,
+    handover: Handover,
+    replay: Replay,
+    legs: BTreeMap<ConnId, Leg>,
+    /// The connection that has the stream.
+    current: Option<ConnId>,
+    /// The one that is to have it.
+    candidate: Option<ConnId>,
+    next_conn: u64,
+    /// The highest leg number used.
+    number: u32,
+    /// The first message that some server may not have, while no connection has the stream.
+    needed: Option<Place>,
+    /// Where the stream is, or was last.
+    last_url: RtmpUrl,
+    accepted: u32,
+    started: Moment,
+    finishing: bool,
+    outcome: Option<Outcome>,
+    /// Media messages known to be lost.
+    missing: u64,
+    /// The server that had the stream last, while none has it.
+    left: Option<accounts::Left>,
+    /// The stream has ended at its server; whether that one said so. Other connections may still be read.
+    completed: Option<bool>,
+    records: VecDeque<accounts::OpenRecord>,
+    actions: VecDeque<Action>,
+}
+
+impl Publisher {
+    /// A publisher that begins to dial at `now`. All its randomness comes from `seed`, the resume token's too.
+    pub fn new(config: PublisherConfig, seed: [u8; 32], now: Moment) -> Self {
+        let mut rng = Rng::new(seed);
+        let token = ResumeToken(rng.bytes());
+        let bounds =
+            handover::Config { boundary_deadline: config.boundary_deadline, give_up: config.give_up };
+        let mut publisher = Self {
+            rng,
+            token,
+            handover: Handover::new(bounds, now),
+            replay: Replay::default(),
+            legs: BTreeMap::new(),
+            current: None,
+            candidate: None,
+            next_conn: 0,
+            number: 0,
+            needed: Some(Place::default()),
+            last_url: config.url.clone(),
+            accepted: 0,
+            started: now,
+            finishing: false,
+            outcome: None,
+            missing: 0,
+            left: None,
+            completed: None,
+            records: VecDeque::new(),
+            actions: VecDeque::new(),
+            config,
+        };
+        publisher.handle_timeout(now);
+        publisher
+    }
+
+    /// The next message of the source, configuration included, in decode order.
+    pub fn push(&mut self, message: MediaMessage, now: Moment) {
+        if self.finishing || self.outcome.is_some() {
+            return;
+        }
+        let switch = self.replay.is_boundary(&message) && self.handover.boundary(now);
+        let Some(serial) = self.replay.push(message, now) else { return };
+        if switch {
+            self.switch_at(serial);
+        }
+        self.trim();
+        self.settle(now);
+        self.pump(now);
+    }
+
+    /// Whether an unpaced source may push more: what the server has yet to take is below [`ROOM`].
+    pub fn room(&self) -> bool {
+        let needed = self.unproven_serial();
+        let (all, here) = (self.replay.end() - self.replay.first(), self.replay.end().saturating_sub(needed));
+        // Counted by messages: the buffer's mean size is close enough for a bound this far from the buffer's own.
+        let bytes = self.replay.bytes() as u64;
+        all == 0 || bytes / all * here < ROOM
+    }
+
+    /// The source's end: sends what is left, ends the stream properly, and waits for the server's last
+    /// acknowledgement. [`Action::Finished`] comes after it.
+    pub fn finish(&mut self, now: Moment) {
+        if self.finishing || self.outcome.is_some() {
+            return;
+        }
+        self.finishing = true;
+        if let Some(pending) = self.handover.stay() {
+            self.drop_candidate();
+            self.record_not_moved(&pending);
+        }
+        if let Some(leg) = self.current.and_then(|conn| self.legs.get_mut(&conn)) {
+            leg.progress = now;
+        }
+        self.pump(now);
+    }
+
+    /// Stops at once.
+    pub fn abort(&mut self, _now: Moment) {
+        self.done(Ending::Aborted);
+    }
+
+    /// How it is doing.
+    pub fn report(&self) -> Report {
+        let current = self.current.and_then(|conn| self.legs.get(&conn));
+        Report {
+            stream: self.config.url.stream_id(),
+            pushed: self.replay.total(),
+            sent: current.map_or(self.needed.map_or(0, |place| place.index), |leg| leg.cursor.index),
+            acknowledged: current.filter(|leg| leg.segue).map(|leg| leg.proven.index),
+            missing: self.missing,
+            legs: self.accepted,
+            server: current.map(|leg| leg.url.authority()),
+        }
+    }
+
+    fn session(&mut self, url: &RtmpUrl, now: Moment) -> Session {
+        let announce = Announce { segue: self.config.segue, ..self.config.announce };
+        let mut config = SessionConfig { announce, ..SessionConfig::new(url.clone()) };
+        if let Some(flash_ver) = &self.config.flash_ver {
+            config.flash_ver.clone_from(flash_ver);
+        }
+        Session::new(config, Role::Publisher, self.rng.bytes(), now)
+    }
+
+    fn notice(&mut self, text: String) {
+        self.actions.push_back(Action::Notice(Notice(text)));
+    }
+
+    fn is_candidate(&self, conn: ConnId) -> bool {
+        self.candidate == Some(conn)
+    }
+
+    fn drain_events(&mut self, conn: ConnId, now: Moment) {
+        while let Some(session) = self.legs.get_mut(&conn).and_then(|leg| leg.session.as_mut()) {
+            match session.poll_event() {
+                Ok(Some(event)) => self.event(conn, event, now),
+                Ok(None) => return,
+                Err(error) => return self.broken(conn, &error.to_string(), now),
+            }
+        }
+    }
+
+    fn event(&mut self, conn: ConnId, event: Event, now: Moment) {
+        let is_candidate = self.is_candidate(conn);
+        let Some(leg) = self.legs.get_mut(&conn) else { return };
+        match event {
+            Event::Connected(info) => {
+                leg.segue = info.segue && self.config.segue;
+                if info.draining && !self.handover.takes_draining() {
+                    return self.candidate_failed(Failure::Draining, "the server is draining", now);
+                }
+                if let Some(session) = &mut leg.session {
+                    session.create_stream();
+                }
+            }
+            Event::Rejected { code, description, redirect } => {
+                self.rejected(conn, &reason(&code, &description), redirect.as_deref(), now);
+            }
+            Event::StreamCreated(_) if is_candidate => {
+                leg.phase = Phase::Ready;
+                if self.handover.primed(now) == Step::SwitchByReplay {
+                    self.switch_by_replay(now);
+                }
+            }
+            Event::PublishStarted if is_candidate => self.accept(conn, now),
+            Event::PublishRefused { code, description } => {
+                let why = reason(&code, &description);
+                if is_candidate {
+                    // It took nothing: the number is free again.
+                    self.number -= 1;
+                    let failure = match code.as_str() {
+                        code::PUBLISH_BAD_NAME => Failure::Busy,
+                        code::CONNECT_REJECTED if description.contains("draining") => Failure::Draining,
+                        _ => Failure::Refused,
+                    };
+                    self.candidate_failed(failure, &why, now);
+                } else {
+                    // Some start first and refuse then.
+                    self.broken(conn, &why, now);
+                }
+            }
+            Event::GoAway { signal, tc_url } => self.told(conn, signal, tc_url.as_deref(), now),
+            Event::Acknowledged { sequence } => {
+                if leg.segue && leg.acknowledged(sequence, now) {
+                    self.trim();
+                    self.settle(now);
+                }
+                self.check_end(conn, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// A row of hops is over once the server that has the stream accepted [`SETTLED`] of media.
+    fn settle(&mut self, now: Moment) {
+        let Some(leg) = self.current.and_then(|conn| self.legs.get(&conn)) else { return };
+        let accepted = if leg.segue { leg.proven } else { leg.cursor };
+        if let Phase::Live(since) = leg.phase
+            && now.since(since) >= SETTLED
+            && accepted.index > leg.start.index
+        {
+            self.handover.settled(now);
+        }
+    }
+
+    fn pump(&mut self, now: Moment) {
+        let conns: Vec<ConnId> = self.legs.keys().copied().collect();
+        conns.into_iter().for_each(|conn| self.pump_one(conn, now));
+    }
+
+    /// Encodes what may be, then ends the connection if that was the last of it.
+    fn pump_one(&mut self, conn: ConnId, now: Moment) {
+        let is_current = self.current == Some(conn);
+        let steady = matches!(self.handover.state(), State::Steady);
+        let Some(leg) = self.legs.get_mut(&conn) else { return };
+        leg.pump(&self.replay, self.token, now);
+        if !leg.is_flushed(&self.replay) {
+            return;
+        }
+        if leg.phase == Phase::Leaving {
+            leg.phase = Phase::Draining(now + END_BOUND);
+            self.actions.push_back(Action::ShutdownWrite(conn));
+        } else if self.finishing && is_current && steady && !leg.finished {
+            leg.finished = true;
+            leg.progress = now;
+            if let Some(session) = &mut leg.session {
+                session.finish_publish();
+            }
+            self.actions.push_back(Action::ShutdownWrite(conn));
+        }
+        self.settle_records(false);
+    }
+
+    fn unproven_serial(&self) -> u64 {
+        let needs = self.legs.values().filter(|leg| leg.was_accepted() || leg.phase == Phase::Publishing);
+        let needed = needs.map(|leg| leg.needs().serial).chain(self.needed.map(|place| place.serial)).min();
+        needed.unwrap_or(self.replay.end())
+    }
+
+    /// Lets the buffer go of what is not needed, and passes over what it had to drop.
+    fn trim(&mut self) {
+        self.replay.trim(self.unproven_serial());
+        for leg in self.legs.values_mut() {
+            let passed = leg.skip(&self.replay);
+            if leg.was_accepted() {
+                self.missing += passed;
+            }
+        }
+    }
+
+    fn timeouts(&mut self, conn: ConnId, now: Moment) {
+        let Some(leg) = self.legs.get_mut(&conn) else { return };
+        match leg.phase {
+            Phase::Dialing(until) if now >= until => {
+                return self.candidate_failed(Failure::Refused, "timed out dialing", now);
+            }
+            Phase::Draining(until) if now >= until => return self.gone(conn, false, now),
+            _ if leg.finished && now.since(leg.progress) >= END_BOUND => {
+                self.close(conn);
+                return self
+                    .done(Ending::Lost("the server did not acknowledge the end of the stream".into()));
+            }
+            _ => {}
+        }
+        if let Some(session) = &mut leg.session
+            && let Err(error) = session.handle_timeout(now)
+        {
+            self.broken(conn, &error.to_string(), now);
+        }
+    }
+}
+
+impl Machine for Publisher {
+    fn dialed(&mut self, conn: ConnId, result: Result<PeerAddr, DialError>, now: Moment) {
+        let Some(leg) = self.legs.get_mut(&conn).filter(|leg| matches!(leg.phase, Phase::Dialing(_))) else {
+            return;
+        };
+        match result {
+            Ok(_) => {
+                leg.phase = Phase::Connecting;
+                let url = leg.url.clone();
+                let session = self.session(&url, now);
+                if let Some(leg) = self.legs.get_mut(&conn) {
+                    leg.session = Some(session);
+                }
+            }
+            Err(error) => {
+                let attempt = self.handover.pending().map_or(0, |pending| pending.attempt);
+                if self.accepted == 0 && attempt + 1 >= error.addresses {
+                    return self.done(Ending::Failed(error.reason));
+                }
+                self.drop_candidate();
+                self.retry(Failure::Refused, &error.reason, now);
+            }
+        }
+    }
+
+    fn received(&mut self, conn: ConnId, data: Bytes, now: Moment) {
+        if let Some(session) = self.legs.get_mut(&conn).and_then(|leg| leg.session.as_mut()) {
+            session.receive(data, now);
+            self.drain_events(conn, now);
+            self.pump(now);
+        }
+    }
+
+    fn peer_closed(&mut self, conn: ConnId, how: Closed, now: Moment) {
+        if self.legs.contains_key(&conn) {
+            self.gone(conn, how == Closed::Eof, now);
+            self.pump(now);
+        }
+    }
+
+    fn transmit(&mut self, conn: ConnId, now: Moment) -> Option<&mut OutQueue> {
+        self.pump_one(conn, now);
+        self.legs.get_mut(&conn)?.session.as_mut().map(Session::out)
+    }
+
+    fn handle_timeout(&mut self, now: Moment) {
+        let conns: Vec<ConnId> = self.legs.keys().copied().collect();
+        conns.into_iter().for_each(|conn| self.timeouts(conn, now));
+        if self.outcome.is_some() {
+            return;
+        }
+        self.settle(now);
+        match self.handover.handle_timeout(now) {
+            Step::Wait => {}
+            Step::Dial => self.dial(now),
+            Step::SwitchByReplay => self.switch_by_replay(now),
+            Step::GiveUp => {
+                self.done(Ending::Lost(format!("no server for {} s", self.config.give_up.as_secs())));
+            }
+        }
+        self.pump(now);
+    }
+
+    fn wake_at(&self) -> Option<Moment> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        let of_leg = |leg: &Leg| {
+            let own = match leg.phase {
+                Phase::Dialing(until) | Phase::Draining(until) => Some(until),
+                _ if leg.finished => Some(leg.progress + END_BOUND),
+                _ => None,
+            };
+            earliest(own, leg.session.as_ref().and_then(Session::wake_at))
+        };
+        self.legs.values().map(of_leg).fold(self.handover.wake_at(), earliest)
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+}
+
+/// A refusal in one line.
+fn reason(code: &str, description: &str) -> String {
+    // Both are the server's words: one line, and not too long.
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+    match (clean(code), clean(description)) {
+        (code, description) if description.is_empty() => code,
+        (code, description) => format!("{description} ({code})"),
+    }
+}
+
+impl Publisher {
+    /// The connection is gone for a reason of its own: closes it, and goes on as if the peer had.
+    fn broken(&mut self, conn: ConnId, why: &str, now: Moment) {
+        if self.is_candidate(conn) {
+            return self.candidate_failed(Failure::Refused, why, now);
+        }
+        if self.current == Some(conn) {
+            self.notice(format!("the connection failed: {why}"));
+        }
+        self.gone(conn, false, now);
+    }
+
+    /// Tells the driver to close it, and forgets it.
+    fn close(&mut self, conn: ConnId) -> Option<Leg> {
+        let leg = self.legs.remove(&conn)?;
+        self.actions.push_back(Action::Close(conn));
+        self.leg_removed(&leg);
+        Some(leg)
+    }
+
+    fn dial(&mut self, now: Moment) {
+        self.drop_candidate();
+        let (url, attempt) = self.handover.address(&self.config.url, &self.last_url);
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        self.legs.insert(conn, Leg::new(conn, url.clone(), now + DIAL_TIMEOUT, now));
+        self.candidate = Some(conn);
+        self.actions.push_back(Action::Dial { conn, url, attempt });
+    }
+}
