@@ -452,8 +452,7 @@ impl World {
         let mut busy = false;
         for c in &mut self.connections {
             if !c.client_closed {
-                loop {
-                    let Some(out) = self.clients[c.client.0].transmit(c.client_conn, now) else { break };
+                while let Some(out) = self.clients[c.client.0].transmit(c.client_conn, now) {
                     if !send(out, &mut c.up, now, &mut self.rng) {
                         if c.client_shut && out.is_empty() {
                             c.up.finish(now);

@@ -17,22 +17,22 @@ use segue_sim::pipe::Link;
 use segue_sim::source::{Shape, Source};
 use segue_sim::world::{ClientId, ServerId, World};
 
-pub const fn secs(n: u64) -> Duration {
+pub(crate) const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-pub const fn ms(n: u64) -> Duration {
+pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-pub struct Setup {
-    pub seed: u64,
-    pub announce: Announce,
-    pub shape: Shape,
-    pub link: Link,
-    pub viewer: bool,
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) announce: Announce,
+    pub(crate) shape: Shape,
+    pub(crate) link: Link,
+    pub(crate) viewer: bool,
     /// The publisher's and the viewer's URL names A and B, in this order; otherwise A alone.
-    pub both_behind_one_name: bool,
+    pub(crate) both_behind_one_name: bool,
 }
 
 impl Default for Setup {
@@ -48,13 +48,13 @@ impl Default for Setup {
     }
 }
 
-pub struct Scene {
-    pub world: World,
-    pub a: ServerId,
-    pub b: ServerId,
-    pub publisher: SharedLog,
-    pub publisher_id: ClientId,
-    pub viewer: SharedLog,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) a: ServerId,
+    pub(crate) b: ServerId,
+    pub(crate) publisher: SharedLog,
+    pub(crate) publisher_id: ClientId,
+    pub(crate) viewer: SharedLog,
     seed: u64,
     sent: Vec<MediaMessage>,
     end: Moment,
@@ -64,15 +64,15 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         let mut world = World::new(setup.seed);
         world.link = setup.link;
         let a = world.add_server("a", Node::new("a:1935", setup.seed * 2 + 1));
         let b = world.add_server("b", Node::new("b:1935", setup.seed * 2 + 2));
         world.name("both", &[a, b]);
         let host = if setup.both_behind_one_name { "both" } else { "a" };
-        let url = RtmpUrl::parse(&format!("rtmp://{host}/live/show?key=1")).unwrap();
-        let watch = RtmpUrl::parse(&format!("rtmp://{host}/live/show")).unwrap();
+        let url = RtmpUrl::parse(&format!("rtmp://{host}/live/show?key=1")).expect("a valid URL");
+        let watch = RtmpUrl::parse(&format!("rtmp://{host}/live/show")).expect("a valid URL");
         let now = world.now();
         let config = PublisherConfig {
             announce: setup.announce,
@@ -106,11 +106,11 @@ impl Scene {
         }
     }
 
-    pub fn run_for(&mut self, duration: Duration) {
+    pub(crate) fn run_for(&mut self, duration: Duration) {
         self.world.run_for(duration);
     }
 
-    pub fn run_to_random(&mut self, range: Range<Duration>) {
+    pub(crate) fn run_to_random(&mut self, range: Range<Duration>) {
         let micros = range.start.as_micros() as u64..range.end.as_micros() as u64;
         let moment = self.world.rng().u64(micros);
         self.world.run_for(Duration::from_micros(moment));
@@ -122,19 +122,19 @@ impl Scene {
     }
 
     /// A tells all it has to go to B, B takes them.
-    pub fn move_to_b(&mut self) {
+    pub(crate) fn move_to_b(&mut self) {
         self.drain(self.a, drain_to(Some("rtmp://b")));
     }
 
     /// The other way round.
-    pub fn move_to_a(&mut self) {
+    pub(crate) fn move_to_a(&mut self) {
         let now = self.world.now();
         self.world.server(self.a).cancel_drain(now);
         self.drain(self.b, drain_to(Some("rtmp://a")));
     }
 
     /// Runs until the publisher has moved, and makes the server that it left ready for its return.
-    pub fn settle_move(&mut self) {
+    pub(crate) fn settle_move(&mut self) {
         let before = self.publisher.borrow().records.len();
         let log = self.publisher.clone();
         assert!(self.world.run_while_not(secs(6), |_| log.borrow().records.len() > before), "it moved");
@@ -145,23 +145,23 @@ impl Scene {
     }
 
     /// A drains with or without an address.
-    pub fn drain_a(&mut self, to: Option<&str>) {
+    pub(crate) fn drain_a(&mut self, to: Option<&str>) {
         self.drain(self.a, drain_to(to));
     }
 
     /// A tells this one stream to go, and stays.
-    pub fn tell_stream_alone(&mut self) {
+    pub(crate) fn tell_stream_alone(&mut self) {
         self.drain(self.a, Request { stream: Some(stream_id("live", "show")), ..drain_to(None) });
     }
 
-    pub fn kill_a(&mut self) {
+    pub(crate) fn kill_a(&mut self) {
         let node = self.world.kill(self.a);
         self.dead.extend(node.recordings().flat_map(|r| r.values().cloned()));
         self.killed.push(self.a);
     }
 
     /// Runs to the stream's end, and then until publisher and viewer are done.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.world.run_until(self.end);
         let (publisher, viewer) = (self.publisher.clone(), self.viewer.clone());
         self.world.run_while_not(secs(60), |_| publisher.borrow().outcome.is_some());
@@ -186,15 +186,15 @@ impl Scene {
     }
 
     /// The recordings hold the source; what two servers both hold is one run.
-    pub fn assert_whole(&mut self) {
+    pub(crate) fn assert_whole(&mut self) {
         self.assert(Options { whole: true, ..Options::default() });
     }
 
-    pub fn assert_whole_without_overlap(&mut self) {
+    pub(crate) fn assert_whole_without_overlap(&mut self) {
         self.assert(Options { whole: true, no_overlap: true, ..Options::default() });
     }
 
-    pub fn assert_viewer_saw_everything(&mut self) {
+    pub(crate) fn assert_viewer_saw_everything(&mut self) {
         let viewer = self.viewer.borrow();
         let report: Report = judge_viewer(
             Options { whole: true, no_overlap: true, ..Options::default() },
@@ -205,13 +205,13 @@ impl Scene {
     }
 
     /// One hand-over took place, and lost nothing.
-    pub fn assert_one_move(&mut self) {
+    pub(crate) fn assert_one_move(&mut self) {
         let log = self.publisher.borrow();
         let results: Vec<_> = log.records.iter().map(|r| (r.result, r.missing)).collect();
         assert_eq!(results, [(HandoverResult::Moved, Some(0))], "seed {}\n{}", self.seed, self.story());
     }
 
-    pub fn assert_moved_in_the_end(&mut self) {
+    pub(crate) fn assert_moved_in_the_end(&mut self) {
         let log = self.publisher.borrow();
         assert!(
             log.records.iter().any(|r| r.result == HandoverResult::Moved),
@@ -221,14 +221,14 @@ impl Scene {
         );
     }
 
-    pub fn publisher_is_on_a(&mut self) -> bool {
+    pub(crate) fn publisher_is_on_a(&mut self) -> bool {
         let a = self.a;
         self.world.server(a).hub().streams().iter().any(|slot| slot.lock().log.publisher().is_some())
     }
 
     /// A's recording is a prefix of the source that ends before a keyframe, cut no later than `deadline`; the drain says
     /// so.
-    pub fn assert_cut_after_a_whole_gop(&mut self, deadline: Moment) {
+    pub(crate) fn assert_cut_after_a_whole_gop(&mut self, deadline: Moment) {
         let sent: Vec<_> = self.sent.iter().filter(|m| m.info().is_media()).cloned().collect();
         let a = self.a;
         let first =
