@@ -295,7 +295,7 @@ impl Publisher {
         }
     }
 
-    /// A row of hops is over once the server that has the stream accepted [`SETTLED`] of media.
+    /// Tells the hand-over that the server that has the stream accepts media.
     fn settle(&mut self, now: Moment) {
         let Some(leg) = self.current.and_then(|conn| self.legs.get(&conn)) else { return };
         let accepted = if leg.segue { leg.proven } else { leg.cursor };

@@ -1,7 +1,7 @@
 //! Servers in memory for tests of the client machines: each connection is a real server session, between it and the
 //! machine lie two pipes with latency, an uplink rate, and arbitrary segmentation. Time is virtual and goes in
 //! milliseconds; one seed gives one run.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -184,7 +184,8 @@ impl<M: Machine> World<M> {
     /// The live connections of a server that have the stream, told to go.
     pub fn tell(&mut self, host: &str, target: Option<&str>) -> Vec<GoAwaySignal> {
         let (now, servers) = (self.now(), &self.servers);
-        let live = self.links.iter_mut().filter(|link| servers[link.server].host == host && !link.server_closed);
+        let live =
+            self.links.iter_mut().filter(|link| servers[link.server].host == host && !link.server_closed);
         let target = target.map(|host| format!("rtmp://{host}/live"));
         let told = live.filter_map(|link| link.session.go_away(target.as_deref(), now)).collect();
         self.settle();
@@ -292,7 +293,9 @@ impl<M: Machine> World<M> {
                 }
                 let conn = self.links[n].conn;
                 while self.links[n].up_bytes < SOCKET_BUFFER {
-                    let Some(out) = self.machine.transmit(conn, now).filter(|out| !out.is_empty()) else { break };
+                    let Some(out) = self.machine.transmit(conn, now).filter(|out| !out.is_empty()) else {
+                        break;
+                    };
                     let piece = take_piece(out, &mut self.random);
                     self.send_up(n, piece);
                     quiet = false;
@@ -428,7 +431,10 @@ impl<M: Machine> World<M> {
         let index = self.links[n].server;
         let busy = match &self.servers[index].on_publish {
             OnPublish::BusyWith(hosts) => self.links.iter().enumerate().any(|(m, link)| {
-                m != n && link.publishing && !link.server_closed && hosts.contains(&self.servers[link.server].host)
+                m != n
+                    && link.publishing
+                    && !link.server_closed
+                    && hosts.contains(&self.servers[link.server].host)
             }),
             _ => false,
         };
@@ -529,7 +535,9 @@ impl<M: Machine> World<M> {
         let cursor = *link.cursor.get_or_insert_with(|| {
             let wanted = resume.filter(|resume| resume.stream == server.hash).map(|resume| resume.index);
             let wanted = wanted.map_or(log.len(), |index| index.saturating_sub(server.first_index) as usize);
-            let is_key = |message: &MediaMessage| message.kind == TrackKind::Video && message.payload[..2] == [0x17, 1];
+            let is_key = |message: &MediaMessage| {
+                message.kind == TrackKind::Video && message.payload[..2] == [0x17, 1]
+            };
             let start = log.iter().take(wanted.saturating_add(1)).rposition(is_key).unwrap_or(0);
             link.session.play_start(stream);
             let index = server.first_index + start as u64;
@@ -616,12 +624,17 @@ impl Source {
     }
 
     pub fn metadata() -> MediaMessage {
-        MediaMessage::new(TrackKind::Data, Timestamp::ZERO, Bytes::from_static(b"\x02\0\x0aonMetaData\x08\0\0\0\0\0\0\x09"))
+        MediaMessage::new(
+            TrackKind::Data,
+            Timestamp::ZERO,
+            Bytes::from_static(b"\x02\0\x0aonMetaData\x08\0\0\0\0\0\0\x09"),
+        )
     }
 
     /// What a source sends first.
     pub fn configuration(&self) -> Vec<MediaMessage> {
-        let audio = MediaMessage::new(TrackKind::Audio, Timestamp::ZERO, Bytes::from_static(b"\xaf\0\x12\x10"));
+        let audio =
+            MediaMessage::new(TrackKind::Audio, Timestamp::ZERO, Bytes::from_static(b"\xaf\0\x12\x10"));
         let mut all = vec![Self::metadata()];
         all.extend(self.video.then(|| Self::video_header(1)));
         all.extend(self.audio.then_some(audio));
