@@ -1,5 +1,5 @@
 //! AMF0 values: what commands and data messages are written in (Action Message Format AMF 0, 2007, section 2). The
-//! tree, its accessors and its encoder are here; the bounded decoder is in [`decode`](mod@decode). What a command
+//! tree, its accessors and its encoder are here; the bounded decoder is in `amf0/decode.rs`. What a command
 //! means is [`crate::message`]'s; AMF3 (marker 0x11) is not read here.
 
 mod decode;

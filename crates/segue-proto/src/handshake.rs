@@ -182,3 +182,114 @@ fn echo(packet: &[u8], time_ms: u32) -> BytesMut {
 fn take(input: &mut BytesMut, n: usize) -> Option<BytesMut> {
     (input.len() >= n).then(|| input.split_to(n))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain(out: &mut OutQueue) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        while let Some(slice) = out.pop() {
+            bytes.extend_from_slice(&slice);
+        }
+        bytes
+    }
+
+    fn packet(first_8: [u8; 8], random: u8) -> Vec<u8> {
+        [&first_8[..], &[random; RANDOM_LEN]].concat()
+    }
+
+    #[test]
+    fn golden_bytes_of_both_sides() {
+        let mut out = OutQueue::new();
+        let mut client = Client::new([0xC1; RANDOM_LEN], 0x0102_0304);
+        let mut server = Server::new([0x51; RANDOM_LEN], 0x0A0B_0C0D);
+        client.start(&mut out);
+        client.start(&mut out);
+        let mut c0c1 = drain(&mut out);
+        let c1 = packet([1, 2, 3, 4, 0, 0, 0, 0], 0xC1);
+        assert_eq!(c0c1[..], [&[3][..], &c1].concat());
+
+        assert_eq!(server.receive(&mut c0c1, &mut out), Ok(false));
+        let mut s0s1s2 = drain(&mut out);
+        let s1 = packet([0x0A, 0x0B, 0x0C, 0x0D, 0, 0, 0, 0], 0x51);
+        let s2 = packet([1, 2, 3, 4, 0x0A, 0x0B, 0x0C, 0x0D], 0xC1);
+        assert_eq!(s0s1s2[..], [&[3][..], &s1, &s2].concat());
+
+        s0s1s2.extend_from_slice(b"chunks");
+        assert_eq!(client.receive(&mut s0s1s2, &mut out), Ok(true));
+        assert_eq!(s0s1s2[..], b"chunks"[..]);
+        let mut c2 = drain(&mut out);
+        assert_eq!(c2[..], packet([0x0A, 0x0B, 0x0C, 0x0D, 1, 2, 3, 4], 0x51));
+
+        c2.extend_from_slice(b"connect");
+        assert_eq!(server.receive(&mut c2, &mut out), Ok(true));
+        assert_eq!(c2[..], b"connect"[..]);
+        assert!(out.is_empty() && server.is_done() && client.is_done());
+        assert_eq!(server.receive(&mut c2, &mut out), Ok(true));
+        assert_eq!(c2.len(), 7);
+    }
+
+    #[test]
+    fn versions_3_to_31_are_answered_with_3() {
+        for version in 0..=255 {
+            let mut server = Server::new([0; RANDOM_LEN], 0);
+            let (mut input, mut out) = (BytesMut::from(&[version][..]), OutQueue::new());
+            // The version alone is enough to refuse.
+            let first = server.receive(&mut input, &mut out);
+            assert_eq!(first.is_ok(), (3..=31).contains(&version), "version {version}");
+            assert!(out.is_empty());
+            if first.is_ok() {
+                input.extend_from_slice(&[0; PACKET_LEN]);
+                assert_eq!(server.receive(&mut input, &mut out), Ok(false));
+                assert_eq!((drain(&mut out)[0], input.len()), (3, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_takes_any_echo_but_no_other_version() {
+        let mut out = OutQueue::new();
+        let mut client = Client::new([7; RANDOM_LEN], 0);
+        let mut input = BytesMut::from(&[3][..]);
+        assert!(matches!(client.receive(&mut input, &mut out), Err(Error::Misuse(_))));
+        client.start(&mut out);
+        let mut other = client.clone();
+        assert!(matches!(
+            other.receive(&mut BytesMut::from(&[6][..]), &mut out),
+            Err(Error::PeerIncompatible(_))
+        ));
+        input.extend_from_slice(&[0xEE; 2 * PACKET_LEN]);
+        assert_eq!(client.receive(&mut input, &mut out), Ok(true));
+        assert_eq!(out.len(), LEN);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same(sizes in proptest::collection::vec(1..2000_usize, 1..6), tail in 0..20_usize) {
+            let stream = [vec![3], vec![9; LEN - 1 + tail]].concat();
+            let mut server = Server::new([1; RANDOM_LEN], 5);
+            let mut client = Client::new([1; RANDOM_LEN], 5);
+            let (mut to_client, mut to_server) = (OutQueue::new(), OutQueue::new());
+            client.start(&mut to_server);
+            let (mut a, mut b) = (BytesMut::new(), BytesMut::new());
+            let (mut left, mut fed) = (&stream[..], 0);
+            for size in sizes.iter().cycle() {
+                let (piece, rest) = left.split_at((*size).min(left.len()));
+                left = rest;
+                fed += piece.len();
+                a.extend_from_slice(piece);
+                b.extend_from_slice(piece);
+                prop_assert_eq!(server.receive(&mut a, &mut to_client), Ok(fed >= LEN));
+                prop_assert_eq!(client.receive(&mut b, &mut to_server), Ok(fed >= LEN));
+                if left.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!((a.len(), b.len()), (tail, tail));
+            prop_assert_eq!((to_client.len(), to_server.len()), (LEN, LEN));
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::Format;
+use super::header::{Format, MAX_HEADER};
 use crate::message::{ChunkStreamId, Message, MessageStreamId};
 use crate::outqueue::OutQueue;
 
@@ -83,7 +83,7 @@ impl Frame {
 ///
 /// Format 3 headers repeat the extended timestamp, as the spec says (5.3.1.3) and as ffmpeg and librtmp write it.
 pub(super) fn headers(format: Format, csid: ChunkStreamId) -> (Bytes, Bytes) {
-    let mut both = Vec::with_capacity(2 * super::MAX_HEADER);
+    let mut both = Vec::with_capacity(2 * MAX_HEADER);
     format.encode(csid, &mut both);
     let first = both.len();
     Format::Same { extended: format.extended() }.encode(csid, &mut both);

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{DEFAULT_CHUNK_SIZE, EXTENDED, MAX_CHUNK_SIZE, MAX_HEADER};
+use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, take_message};
+use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
-use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
-use crate::timestamp::Timestamp;
+use crate::message::{ChunkStreamId, Message, type_id};
 
 /// How many chunk streams a peer may use on one connection; what is remembered of each lasts as long as that.
 pub const MAX_CHUNK_STREAMS: usize = 1024;
@@ -57,21 +57,8 @@ pub struct Reader {
 #[derive(Clone, Debug)]
 struct ChunkStream {
     header: Header,
-    /// The extended timestamp of its last chunk of format 0, 1 or 2, if it had one.
-    extended: Option<u32>,
     /// The payload so far of a message that is not complete; empty if there is none, as no chunk of one is empty.
     partial: Vec<u8>,
-}
-
-/// The message header in force: of the message that is arriving, or of the last one.
-#[derive(Clone, Copy, Debug)]
-struct Header {
-    timestamp: Timestamp,
-    /// What a format 3 chunk that starts a message adds to the timestamp.
-    delta: u32,
-    length: u32,
-    type_id: u8,
-    stream_id: MessageStreamId,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +122,12 @@ impl Reader {
         self.consumed
     }
 
+    /// Bytes allocated for incomplete messages.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        self.streams.values().map(|stream| stream.partial.capacity()).sum()
+    }
+
     /// Works through the input up to the end of a message that is handed on.
     fn advance(&mut self) -> Result<Message, Stop> {
         loop {
@@ -156,9 +149,15 @@ impl Reader {
         let mut peeked = [0; MAX_HEADER];
         let mut head = self.input.peek(&mut peeked);
         let available = head.len();
-        let (format, csid) = basic_header(&mut head)?;
+        let (format, csid) = take_basic(&mut head)?;
         let known = self.streams.get(&csid);
-        let (header, extended) = message_header(format, csid, known, &mut head)?;
+        let header = match known {
+            Some(stream) if !stream.partial.is_empty() => {
+                take_continuation(format, stream.header, &mut head)?;
+                stream.header
+            }
+            _ => take_message(format, csid, known.map(|stream| stream.header), &mut head)?,
+        };
         let header_len = available - head.len();
 
         let received = known.map_or(0, |stream| stream.partial.len());
@@ -180,10 +179,8 @@ impl Reader {
             self.partials += 1;
         }
         self.partial_bytes += size;
-        let stream =
-            self.streams.entry(csid).or_insert_with(|| ChunkStream { header, extended, partial: Vec::new() });
-        stream.header = header;
-        stream.extended = extended;
+        self.streams.entry(csid).or_insert_with(|| ChunkStream { header, partial: Vec::new() }).header =
+            header;
         self.input.skip(header_len);
         let current = Current { csid, left: size, whole: size == length };
         self.current = Some(current);
@@ -253,146 +250,6 @@ fn chunk_size(body: &[u8]) -> Result<u32, Error> {
         size @ 1..=MAX_CHUNK_SIZE => Ok(size),
         _ => Err(Error::PeerMisbehaved("chunk size is 0 or has its top bit set")),
     }
-}
-
-/// Why there is no message now.
-enum Stop {
-    /// More has to come first.
-    Starved,
-    Failed(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Format and chunk stream (5.3.1.1).
-fn basic_header(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
-    let [first] = take(r)?;
-    let id = match first & 0x3F {
-        0 => 64 + u32::from(take::<1>(r)?[0]),
-        1 => 64 + u32::from(u16::from_le_bytes(take(r)?)),
-        id => id.into(),
-    };
-    let csid = ChunkStreamId::new(id).ok_or(Error::PeerMisbehaved("chunk stream id out of range"))?;
-    Ok((first >> 6, csid))
-}
-
-/// The message header in force from this chunk on, and the extended timestamp that format 3 chunks then repeat
-/// (5.3.1.2, 5.3.1.3).
-fn message_header(
-    format: u8,
-    csid: ChunkStreamId,
-    known: Option<&ChunkStream>,
-    r: &mut &[u8],
-) -> Result<(Header, Option<u32>), Stop> {
-    if format == 0 {
-        refuse_inside_message(known)?;
-        let field = take_u24(r)?;
-        let length = take_u24(r)?;
-        let [type_id] = take(r)?;
-        let stream_id = MessageStreamId(u32::from_le_bytes(take(r)?));
-        let (ms, extended) = take_extended(field, r)?;
-        // The delta of a format 3 chunk after this one is this timestamp (5.3.1.2.4). ffmpeg writes by that letter, and
-        // reads so, as librtmp and SRS do. librtmp writes format 3 where the timestamp did not change, and format 0 for
-        // media only at timestamp 0, where both readings agree.
-        let header = Header { timestamp: Timestamp::from_millis(ms), delta: ms, length, type_id, stream_id };
-        return Ok((header, extended));
-    }
-    let Some(known) = known else {
-        return first_control_header(format, csid, r);
-    };
-    let mut header = known.header;
-    let extended = if format == 3 {
-        if known.partial.is_empty() {
-            // Where an extended timestamp should be repeated and is not, librtmp says "same timestamp": a delta of
-            // hours that repeats is none of its meanings.
-            let skipped = skip_repeated(known.extended, r)?;
-            let delta = if known.extended.is_some() && !skipped { 0 } else { header.delta };
-            header.timestamp = header.timestamp.shifted(delta.into());
-        } else {
-            skip_repeated(known.extended, r)?;
-        }
-        known.extended
-    } else {
-        refuse_inside_message(Some(known))?;
-        let field = take_u24(r)?;
-        if format == 1 {
-            header.length = take_u24(r)?;
-            [header.type_id] = take(r)?;
-        }
-        let (delta, extended) = take_extended(field, r)?;
-        header.delta = delta;
-        header.timestamp = header.timestamp.shifted(delta.into());
-        extended
-    };
-    Ok((header, extended))
-}
-
-/// A chunk stream must begin with format 0, as there is nothing yet that another could repeat. librtmp begins with
-/// format 1 all the same, if the first that it has to say on chunk stream 2 is an acknowledgement or the answer to a
-/// ping: that is read as on message stream 0, from timestamp 0.
-fn first_control_header(
-    format: u8,
-    csid: ChunkStreamId,
-    r: &mut &[u8],
-) -> Result<(Header, Option<u32>), Stop> {
-    if format != 1 || csid != csid::CONTROL {
-        return Err(Error::PeerMisbehaved("chunk stream does not begin with a full header").into());
-    }
-    let field = take_u24(r)?;
-    let length = take_u24(r)?;
-    let [type_id] = take(r)?;
-    if !matches!(type_id, type_id::ACKNOWLEDGEMENT | type_id::USER_CONTROL) {
-        return Err(Error::PeerMisbehaved("chunk stream does not begin with a full header").into());
-    }
-    let (delta, extended) = take_extended(field, r)?;
-    let timestamp = Timestamp::from_millis(delta);
-    Ok((Header { timestamp, delta, length, type_id, stream_id: MessageStreamId::CONTROL }, extended))
-}
-
-/// Only format 3 continues a message; another header would mix two.
-fn refuse_inside_message(known: Option<&ChunkStream>) -> Result<(), Error> {
-    if known.is_some_and(|stream| !stream.partial.is_empty()) {
-        return Err(Error::PeerMisbehaved("new message on a chunk stream whose last one is incomplete"));
-    }
-    Ok(())
-}
-
-/// The timestamp or delta, and the same again if it came in an extended timestamp.
-fn take_extended(field: u32, r: &mut &[u8]) -> Result<(u32, Option<u32>), Stop> {
-    if field < EXTENDED {
-        return Ok((field, None));
-    }
-    let ms = u32::from_be_bytes(take(r)?);
-    Ok((ms, Some(ms)))
-}
-
-/// Skips the extended timestamp that a format 3 chunk repeats, and says whether it was there.
-///
-/// ffmpeg and librtmp write it, some older peers do not: four bytes that equal the expected ones are it, any others are
-/// payload. The first byte that differs decides, so that nothing waits for more than it needs.
-fn skip_repeated(expected: Option<u32>, r: &mut &[u8]) -> Result<bool, Stop> {
-    let Some(expected) = expected.map(u32::to_be_bytes) else { return Ok(false) };
-    let seen = r.get(..expected.len()).unwrap_or(r);
-    if !expected.starts_with(seen) {
-        return Ok(false);
-    }
-    take::<4>(r)?;
-    Ok(true)
-}
-
-fn take<const N: usize>(r: &mut &[u8]) -> Result<[u8; N], Stop> {
-    let (bytes, rest) = r.split_first_chunk().ok_or(Stop::Starved)?;
-    *r = rest;
-    Ok(*bytes)
-}
-
-fn take_u24(r: &mut &[u8]) -> Result<u32, Stop> {
-    let [a, b, c] = take(r)?;
-    Ok(u32::from_be_bytes([0, a, b, c]))
 }
 
 /// Appends `slice` to a message of `length` bytes. Memory doubles with what was received, and never past the message:

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::frame::{cut, headers};
-use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Format, MAX_CHUNK_SIZE};
+use super::header::{EXTENDED, Format};
+use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
 use crate::outqueue::OutQueue;
 use crate::timestamp::Timestamp;

@@ -294,10 +294,10 @@ impl Session {
             self.failed = Some(error.clone());
             return Err(error);
         }
-        if self.may_acknowledge() {
-            if let Some(sequence) = self.acks.due(now) {
-                self.send(csid::CONTROL, &Control::Acknowledgement { sequence }.to_message());
-            }
+        if self.may_acknowledge()
+            && let Some(sequence) = self.acks.due(now)
+        {
+            self.send(csid::CONTROL, &Control::Acknowledgement { sequence }.to_message());
         }
         Ok(())
     }

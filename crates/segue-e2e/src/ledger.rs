@@ -1,0 +1,102 @@
+//! The judge: `segue verify`, and beside it `tests/framehash.py`, which compares what ffmpeg's framehash muxer says of
+//! the same files and uses no code of the product. Both must come to the same end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::bench::{Bench, repository};
+use crate::process::{Output, run};
+use crate::segue::{self, SHORT};
+
+/// What `segue verify --json` said.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Exit code.
+    pub code: i32,
+    /// The numbers by name: `missing`, `duplicated`, `overlap`, ...
+    pub counts: BTreeMap<String, i64>,
+    /// As it was printed, for messages.
+    pub output: Output,
+}
+
+impl Verdict {
+    /// One number.
+    ///
+    /// # Panics
+    /// When it was not printed.
+    pub fn count(&self, name: &str) -> i64 {
+        *self.counts.get(name).unwrap_or_else(|| panic!("verify printed no `{name}`: {:?}", self.output))
+    }
+}
+
+/// Runs `segue verify SENT RECEIVED... FLAGS --json` and, for the numbers that people read, checks that the plain form
+/// prints the same.
+pub fn verify(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) -> Verdict {
+    let command = || {
+        let mut command = segue::command(["verify"]);
+        command.arg(sent).args(received).args(flags);
+        command
+    };
+    let mut json = command();
+    json.arg("--json");
+    let output = run(bench, "verify-json", json, SHORT);
+    let plain = run(bench, "verify", command(), SHORT);
+    assert_eq!(output.code, plain.code, "verify with and without --json: {output:?} {plain:?}");
+    let counts = match serde_json::from_str::<Value>(&output.stdout) {
+        Ok(Value::Object(map)) => {
+            map.into_iter().filter_map(|(name, value)| Some((name, value.as_i64()?))).collect()
+        }
+        _ => BTreeMap::new(),
+    };
+    for (name, value) in &counts {
+        let line = format!("{name} {value}");
+        assert!(plain.stdout.lines().any(|l| l == line), "verify prints no `{line}`:\n{}", plain.stdout);
+    }
+    Verdict { code: output.code, counts, output }
+}
+
+/// The counts that must be 0 for exit code 0.
+pub const FAULTS: [&str; 5] = ["missing", "duplicated", "reordered", "altered", "extra"];
+
+/// Asserts that `verify` with these flags finds no fault.
+pub fn assert_verified(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) -> Verdict {
+    assert!(!received.is_empty(), "nothing was received of {}", sent.display());
+    let verdict = verify(bench, sent, received, flags);
+    assert_eq!(verdict.code, 0, "verify {flags:?} of {received:?}: {:#?}", verdict.output);
+    for fault in FAULTS {
+        assert_eq!(verdict.count(fault), 0, "{fault}: {:#?}", verdict.output);
+    }
+    verdict
+}
+
+/// Asserts that all of SENT was received exactly once, and that the second judge, which knows no Segue, agrees.
+pub fn assert_exact(bench: &Bench, sent: &Path, received: &[PathBuf]) -> Verdict {
+    let verdict = assert_verified(bench, sent, received, &["--whole", "--no-overlap"]);
+    assert_eq!(verdict.count("overlap"), 0, "{:#?}", verdict.output);
+    confirm(bench, sent, received, &["--whole", "--no-overlap"]);
+    verdict
+}
+
+/// Asserts that `tests/framehash.py` with these flags finds no fault either.
+pub fn confirm(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) {
+    let output = framehash(bench, sent, received, flags);
+    assert_eq!(output.code, 0, "framehash.py {flags:?} of {received:?}: {output:#?}");
+}
+
+/// Runs `tests/framehash.py SENT RECEIVED... FLAGS`.
+pub fn framehash(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) -> Output {
+    let mut command = Command::new("python3");
+    command.arg(repository().join("tests/framehash.py")).arg(sent).args(received).args(flags);
+    run(bench, "framehash", command, Duration::from_secs(120))
+}
+
+/// Counts distinct payloads of a file: the media messages, and how many different ones are among them.
+pub fn distinct(file: &Path) -> (usize, usize) {
+    let media: Vec<_> = crate::flv::read(file).into_iter().filter(crate::flv::Tag::is_media).collect();
+    let different: std::collections::BTreeSet<_> = media.iter().map(|tag| (tag.kind, &tag.body)).collect();
+    (media.len(), different.len())
+}

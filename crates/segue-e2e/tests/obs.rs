@@ -1,0 +1,176 @@
+//! OBS 29 of Debian 12, the one encoder in the field that acts on type 32. What it recorded of itself is the reference:
+//! its packets, by payload, must be in the servers' recordings, each once and in order.
+//!
+//! OBS's recording and its stream round timestamps to the millisecond each in its own way, so messages are matched by
+//! payload here, and timestamps compared with [`ROUNDING`] to spare.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use segue_e2e::bench::Bench;
+use segue_e2e::fault_proxy::Network;
+use segue_e2e::flv::{self, Tag};
+use segue_e2e::haproxy::{Backend, Haproxy};
+use segue_e2e::ledger::distinct;
+use segue_e2e::obs::Obs;
+use segue_e2e::process::Proc;
+use segue_e2e::segue::{Server, command};
+use segue_e2e::source::decodes_silently;
+use segue_e2e::{FaultProxy, wire};
+
+const KEY: &str = "cam";
+const STREAM: &str = "live/cam";
+/// OBS makes its clip and starts first.
+const UP: Duration = Duration::from_secs(60);
+const MOVED: Duration = Duration::from_secs(60);
+/// About 3 s of OBS at 30 fps and 48 kHz.
+const SOME: usize = 230;
+/// Milliseconds.
+const ROUNDING: i64 = 2;
+/// Longer than any test here lets OBS run, in seconds.
+const AT_MOST: u32 = 60;
+
+/// A message that was found in OBS's recording: its place there and what was added to its timestamp.
+struct Found {
+    place: usize,
+    added: i64,
+}
+
+/// Finds all media of `received` in `sent`, by kind and payload. The stream may start and end a little before or after
+/// the recording: what `sent` does not hold is allowed at both ends of a track only.
+fn find(sent: &[Tag], received: &[Tag], kind: u8) -> Vec<Found> {
+    let media =
+        |tags: &[Tag]| tags.iter().filter(|t| t.kind == kind && t.is_media()).cloned().collect::<Vec<_>>();
+    let (sent, received) = (media(sent), media(received));
+    let places: BTreeMap<&[u8], usize> =
+        sent.iter().enumerate().map(|(n, tag)| (tag.body.as_slice(), n)).collect();
+    let all: Vec<Option<Found>> = received
+        .iter()
+        .map(|tag| {
+            let place = *places.get(tag.body.as_slice())?;
+            Some(Found { place, added: i64::from(tag.timestamp) - i64::from(sent[place].timestamp) })
+        })
+        .collect();
+    let first = all.iter().position(Option::is_some).expect("something of OBS's recording was received");
+    let last = all.iter().rposition(Option::is_some).unwrap();
+    let strange = all[first..=last].iter().filter(|found| found.is_none()).count();
+    assert_eq!(strange, 0, "kind {kind}: messages that OBS did not record, between ones that it did");
+    all.into_iter().flatten().collect()
+}
+
+/// Each message once, in order, none left out between the first and the last.
+fn assert_contiguous(found: &[Found], what: &str) {
+    for pair in found.windows(2) {
+        assert_eq!(pair[1].place, pair[0].place + 1, "{what}: from place {} on", pair[0].place);
+    }
+    assert!(found.len() > 2 * SOME / 3, "{what}: {} messages", found.len());
+}
+
+fn read(files: &[PathBuf]) -> Vec<Tag> {
+    files.iter().flat_map(|path| flv::read(path)).collect()
+}
+
+/// Payloads can be told apart.
+fn assert_distinct(recording: &Path) {
+    let (media, different) = distinct(recording);
+    assert!(media > 2 * SOME && different * 100 >= media * 99, "{different} of {media}");
+}
+
+/// OBS through HAProxy, on A; A drained; OBS goes on at B.
+fn moves_through_haproxy(name: &str, network: Network) {
+    let bench = Bench::new(name);
+    let (a, b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
+    let backend = |s: &Server| Backend { rtmp: s.rtmp, http: s.http };
+    let haproxy = Haproxy::start(&bench, "haproxy", backend(&a), backend(&b));
+    haproxy.wait_sees("first", "UP");
+    haproxy.wait_sees("second", "UP");
+    let proxy = FaultProxy::start(haproxy.addr, network);
+    let obs = Obs::start(&bench, &format!("rtmp://{}/live", proxy.addr()), KEY, AT_MOST);
+    a.wait_recorded(STREAM, SOME, UP);
+    let drain = a.drain(&bench, "drain", &["--settle", "1"], MOVED);
+    assert_eq!(drain.code, 0, "{drain:?}");
+    b.wait_recorded(STREAM, SOME, MOVED);
+    let recording = obs.stop();
+    assert_distinct(&recording);
+
+    let connections = proxy.connections();
+    let told = wire::messages(&connections[0].down().bytes);
+    let signals = wire::signals(&told);
+    assert!((1..=2).contains(&signals.len()), "the signal and at most one repeat: {signals:?}");
+    assert!(signals.iter().all(|m| m.type_id == 32), "{signals:?}");
+    let last = told.iter().position(|m| m.type_id == 32).unwrap();
+    assert!(told[last..].iter().all(|m| m.type_id == 32), "nothing else follows the signal: {told:?}");
+
+    let sent = flv::read(&recording);
+    let (old, new) = (a.recordings(STREAM), b.recordings(STREAM));
+    assert_eq!((old.len(), new.len()), (1, 1), "{old:?} {new:?}");
+    let (old, new) = (flv::read(&old[0]), flv::read(&new[0]));
+    assert!(new.iter().find(|tag| tag.kind == 9 && tag.is_media()).unwrap().is_keyframe());
+    for kind in [8, 9] {
+        let (before, after) = (find(&sent, &old, kind), find(&sent, &new, kind));
+        assert_contiguous(&before, "A");
+        assert_contiguous(&after, "B");
+        let gap = after[0].place as i64 - before[before.len() - 1].place as i64 - 1;
+        assert_eq!(gap, 0, "kind {kind}: messages missing between A's recording and B's");
+    }
+}
+
+#[test]
+fn obs_moves_through_haproxy() {
+    moves_through_haproxy("obs", Network::default());
+}
+
+/// H5 with OBS: 100 ms away, with an uplink of 1.5 times its 600 and 96 kbit/s.
+#[test]
+fn h05_obs_on_a_slow_uplink_loses_no_tail() {
+    let uplink = Some((600_000 + 96_000) / 8 * 3 / 2);
+    moves_through_haproxy("obs-slow", Network { delay: Duration::from_millis(100), uplink, slice: None });
+}
+
+/// OBS on one server: it leaves, comes back with timestamps from 0, and the stream goes on as one timeline, in the
+/// recording and at a viewer, with audio and video in step.
+#[test]
+fn h10_obs_comes_back_to_one_continuous_timeline() {
+    let bench = Bench::new("obs-back");
+    let mut server = Server::start(&bench, "a");
+    let seen = bench.path("view.flv");
+    let view = command(["play", &server.url(STREAM), "-o", seen.to_str().unwrap(), "--wait", "60"]);
+    let mut view = Proc::start(&bench, "view", view);
+    let obs = Obs::start(&bench, &format!("{}/live", server.base()), KEY, AT_MOST);
+    server.wait_recorded(STREAM, SOME, UP);
+    let drain = server.drain(&bench, "drain", &["--stream", STREAM, "--settle", "0"], MOVED);
+    assert_eq!(drain.code, 0, "{drain:?}");
+    let before = server.recorded(STREAM);
+    server.wait_recorded(STREAM, before + SOME, MOVED);
+    let recording = obs.stop();
+    assert_eq!(view.wait(Duration::from_secs(30)), 0, "{}", view.stderr());
+    assert_eq!(server.stop(), 0);
+    assert_distinct(&recording);
+
+    let sent = flv::read(&recording);
+    let legs = server.recordings(STREAM);
+    assert_eq!(legs.len(), 2, "{legs:?}");
+    for (what, received) in [("recordings", read(&legs)), ("viewer", flv::read(&seen))] {
+        let mut steps = BTreeMap::new();
+        for kind in [8, 9] {
+            let found = find(&sent, &received, kind);
+            assert_contiguous(&found, what);
+            let added: Vec<i64> = found.iter().map(|f| f.added).collect();
+            // One constant before the move and one after it: where they change there is the only step.
+            let jumps: Vec<i64> =
+                added.windows(2).map(|w| w[1] - w[0]).filter(|d| d.abs() > ROUNDING).collect();
+            assert!(jumps.len() <= 1, "{what}, kind {kind}: {jumps:?}");
+            steps.insert(kind, added[added.len() - 1] - added[0]);
+            let times: Vec<u32> =
+                received.iter().filter(|t| t.kind == kind && t.is_media()).map(|t| t.timestamp).collect();
+            assert!(times.is_sorted(), "{what}, kind {kind}: timestamps go back");
+        }
+        // The source had no pause: what the splice adds is less than a frame, the same for audio and video.
+        assert!(steps.values().all(|step| step.abs() <= 34), "{what}: {steps:?}");
+        assert!((steps[&8] - steps[&9]).abs() <= 2 * ROUNDING, "{what}: out of step: {steps:?}");
+    }
+    decodes_silently(&bench, &seen);
+}

@@ -1,0 +1,241 @@
+//! Chunk headers (RTMP 1.0, 5.3.1), written and read: basic header, message header, extended timestamp. Reading knows
+//! the header before on the same chunk stream and the habits of peers; what payload follows is the reader's.
+
+use crate::error::Error;
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::timestamp::Timestamp;
+
+/// A timestamp field of this value says that the 32-bit extended timestamp follows (5.3.1.3).
+pub(super) const EXTENDED: u32 = 0xFF_FFFF;
+/// The longest header: basic header, message header, extended timestamp.
+pub(super) const MAX_HEADER: usize = 3 + 11 + 4;
+
+/// A chunk's message header, by format (5.3.1.2).
+#[derive(Clone, Copy)]
+pub(super) enum Format {
+    /// 0: everything.
+    Full { timestamp: Timestamp, length: u32, type_id: u8, stream_id: MessageStreamId },
+    /// 1: the message stream is the one before.
+    SameStream { delta: u32, length: u32, type_id: u8 },
+    /// 2: the length and type too.
+    SameLength { delta: u32 },
+    /// 3: the delta too, or the chunk continues a message; what stands in an extended timestamp is repeated.
+    Same { extended: Option<u32> },
+}
+
+impl Format {
+    /// The full header of `message`, on message stream `stream_id`.
+    pub(super) const fn full(message: &Message, stream_id: MessageStreamId) -> Self {
+        // Callers have refused what 24 bits cannot say.
+        let length = message.payload.len() as u32;
+        Self::Full { timestamp: message.timestamp, length, type_id: message.type_id, stream_id }
+    }
+
+    /// What the extended timestamp holds, if there is one.
+    pub(super) const fn extended(self) -> Option<u32> {
+        match self {
+            Self::Full { timestamp, .. } => extended(timestamp.as_millis()),
+            Self::SameStream { delta, .. } | Self::SameLength { delta } => extended(delta),
+            Self::Same { extended } => extended,
+        }
+    }
+
+    /// Appends the whole chunk header.
+    pub(super) fn encode(self, csid: ChunkStreamId, out: &mut Vec<u8>) {
+        let format = match self {
+            Self::Full { .. } => 0,
+            Self::SameStream { .. } => 1,
+            Self::SameLength { .. } => 2,
+            Self::Same { .. } => 3,
+        };
+        encode_basic(format, csid, out);
+        match self {
+            Self::Full { timestamp, length, type_id, stream_id } => {
+                encode_u24(timestamp.as_millis().min(EXTENDED), out);
+                encode_u24(length, out);
+                out.push(type_id);
+                out.extend_from_slice(&stream_id.0.to_le_bytes());
+            }
+            Self::SameStream { delta, length, type_id } => {
+                encode_u24(delta.min(EXTENDED), out);
+                encode_u24(length, out);
+                out.push(type_id);
+            }
+            Self::SameLength { delta } => encode_u24(delta.min(EXTENDED), out),
+            Self::Same { .. } => {}
+        }
+        if let Some(extended) = self.extended() {
+            out.extend_from_slice(&extended.to_be_bytes());
+        }
+    }
+}
+
+/// `ms`, if 24 bits cannot say it or it is the value that marks an extended timestamp.
+pub(super) const fn extended(ms: u32) -> Option<u32> {
+    if ms >= EXTENDED { Some(ms) } else { None }
+}
+
+/// The basic header, in its shortest form (5.3.1.1).
+pub(super) fn encode_basic(format: u8, csid: ChunkStreamId, out: &mut Vec<u8>) {
+    let format = format << 6;
+    match csid.as_u32() {
+        id @ ..64 => out.push(format | id as u8),
+        id @ 64..320 => out.extend_from_slice(&[format, (id - 64) as u8]),
+        id => {
+            let [low, high, ..] = (id - 64).to_le_bytes();
+            out.extend_from_slice(&[format | 1, low, high]);
+        }
+    }
+}
+
+fn encode_u24(n: u32, out: &mut Vec<u8>) {
+    let [_, bytes @ ..] = n.to_be_bytes();
+    out.extend_from_slice(&bytes);
+}
+
+/// The header in force on a chunk stream: of the message that is arriving, or of the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) timestamp: Timestamp,
+    pub(super) length: u32,
+    pub(super) type_id: u8,
+    pub(super) stream_id: MessageStreamId,
+    /// What the last timestamp field said, a timestamp or a delta: a format 3 chunk that starts a message adds it.
+    delta: u32,
+    /// Whether that was said in an extended timestamp, which format 3 chunks then repeat.
+    extended: bool,
+}
+
+/// Why there is nothing to return now.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// More has to come first.
+    Starved,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Takes format and chunk stream (5.3.1.1).
+pub(super) fn take_basic(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
+    let [first] = take(r)?;
+    let id = match first & 0x3F {
+        0 => 64 + u32::from(take::<1>(r)?[0]),
+        1 => 64 + u32::from(u16::from_le_bytes(take(r)?)),
+        id => id.into(),
+    };
+    let csid = ChunkStreamId::new(id).ok_or(Error::PeerMisbehaved("chunk stream id out of range"))?;
+    Ok((first >> 6, csid))
+}
+
+/// Takes the rest of the header of a chunk that starts a message (5.3.1.2, 5.3.1.3). `last` is the header in force.
+pub(super) fn take_message(
+    format: u8,
+    csid: ChunkStreamId,
+    last: Option<Header>,
+    r: &mut &[u8],
+) -> Result<Header, Stop> {
+    if format == 0 {
+        let field = take_u24(r)?;
+        let length = take_u24(r)?;
+        let [type_id] = take(r)?;
+        let stream_id = MessageStreamId(u32::from_le_bytes(take(r)?));
+        let (ms, extended) = take_extended(field, r)?;
+        // The delta of a format 3 chunk after this one is this timestamp (5.3.1.2.4). ffmpeg writes and reads by that
+        // letter; librtmp and SRS read so. librtmp writes format 3 where the timestamp stays the same, which differs,
+        // but its media has format 0 only at timestamp 0, where it comes to the same. (nginx-rtmp reads a delta of 0.)
+        return Ok(Header {
+            timestamp: Timestamp::from_millis(ms),
+            length,
+            type_id,
+            stream_id,
+            delta: ms,
+            extended,
+        });
+    }
+    let mut header = match last {
+        Some(header) => header,
+        None => before_first(format, csid)?,
+    };
+    let delta = if format == 3 {
+        let repeated = skip_repeated(header, r)?;
+        // Where an extended timestamp should be repeated and is not, it is librtmp's "same timestamp", or a peer that
+        // never repeats it: a delta of hours, once more, is what neither means.
+        if header.extended && !repeated { 0 } else { header.delta }
+    } else {
+        let field = take_u24(r)?;
+        if format == 1 {
+            header.length = take_u24(r)?;
+            [header.type_id] = take(r)?;
+        }
+        if last.is_none() && !matches!(header.type_id, type_id::ACKNOWLEDGEMENT | type_id::USER_CONTROL) {
+            return Err(NO_FULL_HEADER.into());
+        }
+        (header.delta, header.extended) = take_extended(field, r)?;
+        header.delta
+    };
+    header.timestamp = header.timestamp.shifted(delta.into());
+    Ok(header)
+}
+
+const NO_FULL_HEADER: Error = Error::PeerMisbehaved("chunk stream does not begin with a full header");
+
+/// What a chunk stream's first header may lean on: nothing, so that it must have format 0.
+///
+/// librtmp begins chunk stream 2 with format 1, if the first that it has to say there is an acknowledgement or the
+/// answer to a ping: that is read as on message stream 0, from timestamp 0.
+fn before_first(format: u8, csid: ChunkStreamId) -> Result<Header, Error> {
+    if format != 1 || csid != csid::CONTROL {
+        return Err(NO_FULL_HEADER);
+    }
+    let stream_id = MessageStreamId::CONTROL;
+    Ok(Header { timestamp: Timestamp::ZERO, length: 0, type_id: 0, stream_id, delta: 0, extended: false })
+}
+
+/// Takes the rest of the header of a chunk that continues a message. Only format 3 can: others would mix two messages.
+pub(super) fn take_continuation(format: u8, header: Header, r: &mut &[u8]) -> Result<(), Stop> {
+    if format != 3 {
+        return Err(
+            Error::PeerMisbehaved("new message on a chunk stream whose last one is incomplete").into()
+        );
+    }
+    skip_repeated(header, r)?;
+    Ok(())
+}
+
+/// What `field` says, and whether it was said in an extended timestamp.
+fn take_extended(field: u32, r: &mut &[u8]) -> Result<(u32, bool), Stop> {
+    if field < EXTENDED { Ok((field, false)) } else { Ok((u32::from_be_bytes(take(r)?), true)) }
+}
+
+/// Skips the extended timestamp that a format 3 chunk repeats, and says whether there was one.
+///
+/// ffmpeg and librtmp write it, some older peers do not: four bytes that equal the expected ones are it, any others are
+/// payload. The first byte that differs decides, so that nothing waits for more than it needs.
+fn skip_repeated(header: Header, r: &mut &[u8]) -> Result<bool, Stop> {
+    if !header.extended {
+        return Ok(false);
+    }
+    let expected = header.delta.to_be_bytes();
+    let seen = r.get(..expected.len()).unwrap_or(r);
+    if !expected.starts_with(seen) {
+        return Ok(false);
+    }
+    take::<4>(r)?;
+    Ok(true)
+}
+
+fn take<const N: usize>(r: &mut &[u8]) -> Result<[u8; N], Stop> {
+    let (bytes, rest) = r.split_first_chunk().ok_or(Stop::Starved)?;
+    *r = rest;
+    Ok(*bytes)
+}
+
+fn take_u24(r: &mut &[u8]) -> Result<u32, Stop> {
+    let [a, b, c] = take(r)?;
+    Ok(u32::from_be_bytes([0, a, b, c]))
+}

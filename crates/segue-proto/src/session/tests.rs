@@ -1,1 +1,0 @@
-//! Two sessions wired in memory.

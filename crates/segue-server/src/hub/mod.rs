@@ -1,0 +1,556 @@
+//! The hub: which streams there are, who writes and watches them, and how shards reach each other's connections. It
+//! owns no connection and no bytes of one; what a stream holds and who may write it is its log's to say.
+//!
+//! Locks, outermost first: drain, slot, parked; all others (streams, mailboxes, records) are leaves. None is held
+//! across a write to a socket or a file.
+
+mod bell;
+mod mail;
+mod slot;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use segue_proto::Moment;
+use segue_proto::log::{self, ConnId, LegEnd, Request};
+use segue_proto::session::GoAwaySignal;
+
+pub use bell::Bell;
+pub use mail::{Batch, Mail, Mailbox, Wake};
+pub use slot::{Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
+
+use crate::config::{MAX_HANDOVERS, MAX_PARKED, WallClock};
+use crate::drain::{Drain, Event as DrainEvent, Outcome};
+use segue_proto::handover::record::{Cause, HandoverResult, Record, Signal};
+
+/// Bits of a [`ConnId`] that count connections of one shard; the rest name the shard.
+const SHARD_SHIFT: u32 = 48;
+
+/// The shard that a connection lives on.
+pub fn shard_of(conn: ConnId) -> usize {
+    usize::try_from(conn.0 >> SHARD_SHIFT).unwrap_or(usize::MAX)
+}
+
+/// The id of a shard's `n`th connection.
+pub fn conn_id(shard: usize, n: u64) -> ConnId {
+    ConnId(((shard as u64) << SHARD_SHIFT) | (n & ((1 << SHARD_SHIFT) - 1)))
+}
+
+/// What a hub is made with.
+#[derive(Clone)]
+pub struct HubConfig {
+    /// Shards that will post and take mail.
+    pub shards: usize,
+    /// Bounds of each stream's log.
+    pub log: log::Config,
+    /// Whether streams are recorded.
+    pub recorded: bool,
+    /// This server as records name it, `host:port`.
+    pub address: String,
+    /// Random, per process.
+    pub server_id: String,
+    /// For records.
+    pub wall: WallClock,
+}
+
+/// How a leg left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// It said that the stream is over: `deleteStream` and the like.
+    Finished,
+    /// Its connection ended without that.
+    Lost,
+    /// This server ended it at the drain's deadline.
+    Cut,
+}
+
+/// The answer to a play.
+#[derive(Debug)]
+pub enum Watch {
+    /// The stream is here.
+    Here(Arc<Slot>),
+    /// It is not; an [`Mail::Arrived`] comes when it is.
+    Parked,
+    /// It is not, and new streams are refused.
+    Draining,
+    /// It is not, and too many wait already.
+    Full,
+}
+
+/// A publish that was not taken to the log: the server drains, and the stream was not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draining;
+
+/// What a publisher asks with.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// App and name.
+    pub key: StreamKey,
+    /// App, name and query, compared exactly.
+    pub principal: String,
+    /// The connection as others see it.
+    pub leg: Leg,
+}
+
+/// See the module.
+pub struct Hub {
+    config: HubConfig,
+    mailboxes: Vec<Mailbox>,
+    slots: Mutex<BTreeMap<StreamKey, Arc<Slot>>>,
+    serials: AtomicU64,
+    parked: Mutex<BTreeMap<StreamKey, BTreeSet<ConnId>>>,
+    parked_count: AtomicUsize,
+    bell: Bell,
+    handovers: Mutex<VecDeque<Record>>,
+    drain: Mutex<Drain>,
+    drain_events: Mutex<Vec<DrainEvent>>,
+    drain_poked: AtomicBool,
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    /// Connections with a role that have not been flushed and half-closed yet.
+    busy: AtomicUsize,
+    report: crate::drain::Board,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("shards", &self.mailboxes.len()).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// An empty hub. `seed` is for the drain's jitter.
+    pub fn new(config: HubConfig, seed: u64) -> Arc<Self> {
+        let shards = config.shards.max(1);
+        Arc::new(Self {
+            mailboxes: (0..shards).map(|_| Mailbox::default()).collect(),
+            slots: Mutex::default(),
+            serials: AtomicU64::new(1),
+            parked: Mutex::default(),
+            parked_count: AtomicUsize::new(0),
+            bell: Bell::default(),
+            handovers: Mutex::default(),
+            drain: Mutex::new(Drain::new(seed)),
+            drain_events: Mutex::default(),
+            drain_poked: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
+            report: crate::drain::Board::default(),
+            config: HubConfig { shards, ..config },
+        })
+    }
+
+    /// What it was made with.
+    pub fn config(&self) -> &HubConfig {
+        &self.config
+    }
+
+    /// The mailbox of a shard.
+    pub fn mailbox(&self, shard: usize) -> Option<&Mailbox> {
+        self.mailboxes.get(shard)
+    }
+
+    /// Sends mail to the shard of a connection.
+    pub fn post(&self, conn: ConnId, mail: Mail) {
+        if let Some(mailbox) = self.mailboxes.get(shard_of(conn)) {
+            mailbox.post(mail);
+        }
+    }
+
+    /// Where the recorder hears of work.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// The drain's report and who waits for it.
+    pub fn board(&self) -> &crate::drain::Board {
+        &self.report
+    }
+
+    /// All streams, ordered by app and name.
+    pub fn streams(&self) -> Vec<Arc<Slot>> {
+        locked(&self.slots).values().cloned().collect()
+    }
+
+    /// The stream of that key, if there is one.
+    pub fn find(&self, key: &StreamKey) -> Option<Arc<Slot>> {
+        locked(&self.slots).get(key).cloned()
+    }
+
+    /// Whether new streams are refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether the server is on its way out.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Ends every connection, by the closing sequence.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        for mailbox in &self.mailboxes {
+            mailbox.post(Mail::Stop);
+        }
+    }
+
+    /// The newest hand-over records, oldest first.
+    pub fn handovers(&self) -> Vec<Record> {
+        locked(&self.handovers).iter().cloned().collect()
+    }
+
+    pub(crate) fn record(&self, mut record: Record) {
+        record.at = (self.config.wall)().map(|at| format!("{at:.3}"));
+        tracing::info!(record = %serde_json::to_string(&record).unwrap_or_default(), "hand-over");
+        let mut records = locked(&self.handovers);
+        if records.len() == MAX_HANDOVERS {
+            records.pop_front();
+        }
+        records.push_back(record);
+    }
+
+    pub(crate) fn busy_began(&self) {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn busy_ended(&self) {
+        self.busy.fetch_sub(1, Ordering::AcqRel);
+        self.poke_drain();
+    }
+
+    /// Publishing and watching connections that have not been flushed and half-closed yet.
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// A connection asks to publish. The log's answer comes as mail.
+    pub fn publish(&self, conn: ConnId, ask: &Ask, now: Moment) -> Result<Arc<Slot>, Draining> {
+        loop {
+            let slot = {
+                let mut slots = locked(&self.slots);
+                match slots.get(&ask.key) {
+                    Some(slot) => slot.clone(),
+                    None if self.is_draining() => return Err(Draining),
+                    None => {
+                        let slot = self.new_slot(ask.key.clone());
+                        slots.insert(ask.key.clone(), slot.clone());
+                        slot
+                    }
+                }
+            };
+            let mut state = slot.lock();
+            if state.ended {
+                drop(state);
+                self.forget(&slot);
+                continue;
+            }
+            state.legs.insert(conn, ask.leg.clone());
+            let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
+            state.log.publish(request, now);
+            self.settle(&slot, &mut state);
+            drop(state);
+            return Ok(slot);
+        }
+    }
+
+    /// A stream's own number: not a secret, but unlike that of every other stream of every other process.
+    fn random(&self, serial: u64) -> [u8; 16] {
+        let digest =
+            Sha256::new().chain_update(&self.config.server_id).chain_update(serial.to_be_bytes()).finalize();
+        let mut random = [0; 16];
+        random.copy_from_slice(&digest[..16]);
+        random
+    }
+
+    fn new_slot(&self, key: StreamKey) -> Arc<Slot> {
+        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        let config = &self.config;
+        Arc::new(Slot::new(
+            serial,
+            key,
+            config.log.clone(),
+            self.random(serial),
+            config.shards,
+            config.recorded,
+        ))
+    }
+
+    fn forget(&self, slot: &Arc<Slot>) {
+        let mut slots = locked(&self.slots);
+        if slots.get(&slot.key).is_some_and(|s| Arc::ptr_eq(s, slot)) {
+            slots.remove(&slot.key);
+        }
+    }
+
+    /// A leg is over. Returns its hand-over record if it was told or cut: the caller knows what gets acknowledged.
+    pub fn leave(&self, slot: &Arc<Slot>, conn: ConnId, leaving: Leaving, now: Moment) -> Option<Record> {
+        let mut record = None;
+        let mut state = slot.lock();
+        let leg = state.legs.remove(&conn)?;
+        if slot.recording.is_some() {
+            state.settling.insert(conn);
+        }
+        // A client of Go Away alone may say deleteStream on its way to the next server: wire facts, Go Away.
+        let finished = leaving == Leaving::Finished && (leg.told.is_none() || leg.announce.segue);
+        state.last_left = Some(leg.told);
+        state.log.end(conn, if finished { LegEnd::Finished } else { LegEnd::Lost }, now);
+        if leg.granted > 0 {
+            let outcome = match leaving {
+                Leaving::Cut => Outcome::Cut,
+                _ if finished => Outcome::Ended,
+                _ if leg.told.is_some() => Outcome::Moved,
+                _ => Outcome::Lost,
+            };
+            if leg.told.is_some() || leaving == Leaving::Cut {
+                record = Some(Record {
+                    stream: slot.id.clone(),
+                    at: None,
+                    cause: Cause::Drain,
+                    signal: leg.told.into(),
+                    from: Some(self.config.address.clone()),
+                    to: if outcome == Outcome::Moved { leg.target.clone() } else { None },
+                    old_last_ts: state.last_timestamp(),
+                    new_first_ts: None,
+                    missing: None,
+                    overlap: None,
+                    delay_ms: None,
+                    confirmed: None,
+                    result: outcome.result(),
+                });
+            }
+            self.note(DrainEvent::Left { slot: slot.clone(), told: leg.told, outcome });
+        }
+        self.settle(slot, &mut state);
+        if state.grants == 0 && state.legs.is_empty() {
+            // Nobody was ever let in: there is no stream whose grace could matter.
+            state.ended = true;
+            self.forget(slot);
+        }
+        record
+    }
+
+    /// A connection whose leg is over waits for nothing any more.
+    pub fn settled(&self, slot: &Slot, conn: ConnId) {
+        slot.lock().settling.remove(&conn);
+    }
+
+    /// A connection asks to watch.
+    pub fn watch(&self, conn: ConnId, key: &StreamKey) -> Watch {
+        let mut parked = locked(&self.parked);
+        if let Some(slot) = self.find(key).filter(|slot| slot.live.load(Ordering::Acquire)) {
+            return Watch::Here(slot);
+        }
+        if self.is_draining() {
+            return Watch::Draining;
+        }
+        if self.parked_count.load(Ordering::Acquire) >= MAX_PARKED {
+            return Watch::Full;
+        }
+        if parked.entry(key.clone()).or_default().insert(conn) {
+            self.parked_count.fetch_add(1, Ordering::AcqRel);
+        }
+        Watch::Parked
+    }
+
+    /// A parked connection waits no longer.
+    pub fn unpark(&self, conn: ConnId, key: &StreamKey) {
+        let mut parked = locked(&self.parked);
+        if let Some(waiting) = parked.get_mut(key) {
+            if waiting.remove(&conn) {
+                self.parked_count.fetch_sub(1, Ordering::AcqRel);
+            }
+            if waiting.is_empty() {
+                parked.remove(key);
+            }
+        }
+    }
+
+    fn take_parked(&self, key: Option<&StreamKey>) -> Vec<ConnId> {
+        let mut parked = locked(&self.parked);
+        let taken: Vec<ConnId> = match key {
+            Some(key) => parked.remove(key).into_iter().flatten().collect(),
+            None => std::mem::take(&mut *parked).into_values().flatten().collect(),
+        };
+        self.parked_count.fetch_sub(taken.len(), Ordering::AcqRel);
+        taken
+    }
+
+    /// Adds a viewer to a stream that is here.
+    pub fn join(&self, state: &mut State, conn: ConnId, watcher: Watcher) {
+        state.watch(conn, watcher);
+        if self.is_draining() {
+            self.poke_drain();
+        }
+    }
+
+    /// A viewer is gone. `ended` if this server ended it because its stream left and it could not follow.
+    pub fn part(&self, slot: &Slot, conn: ConnId, ended: bool) {
+        slot.lock().unwatch(conn);
+        if ended {
+            self.note(DrainEvent::ViewerEnded);
+        }
+        if self.is_draining() {
+            self.poke_drain();
+        }
+    }
+
+    /// Hands on what the log has to say. To be called after everything that changes a log, under its lock.
+    pub fn settle(&self, slot: &Arc<Slot>, state: &mut State) {
+        let mut readable = false;
+        while let Some(event) = state.log.poll_event() {
+            match event {
+                log::Event::Granted { conn } => {
+                    state.grants += 1;
+                    let grants = state.grants;
+                    if let Some(leg) = state.legs.get_mut(&conn) {
+                        leg.granted = grants;
+                    }
+                    state.end_viewers = false;
+                    state.cut_at_boundary = false;
+                    slot.live.store(true, Ordering::Release);
+                    self.post(conn, Mail::Granted(conn));
+                    for viewer in self.take_parked(Some(&slot.key)) {
+                        self.post(viewer, Mail::Arrived(viewer, slot.clone()));
+                    }
+                    self.poke_drain();
+                }
+                log::Event::Refused { conn, code, description } => {
+                    state.legs.remove(&conn);
+                    let (code, description) = (code.to_string(), description.to_string());
+                    self.post(conn, Mail::Refused { conn, code, description });
+                }
+                log::Event::Fenced { conn } => self.post(conn, Mail::Fenced(conn)),
+                log::Event::Appended => readable = true,
+                log::Event::LegEnded { .. } => {
+                    readable = true;
+                    self.poke_drain();
+                }
+                log::Event::Spliced(splice) => self.spliced(slot, state, &splice),
+                log::Event::Ended => {
+                    state.ended = true;
+                    readable = true;
+                    self.forget(slot);
+                    self.poke_drain();
+                }
+            }
+        }
+        if readable {
+            self.announce(slot, state);
+        }
+    }
+
+    fn spliced(&self, slot: &Arc<Slot>, state: &mut State, splice: &log::Splice) {
+        self.post(splice.conn, Mail::Progress(splice.conn));
+        if !splice.follows {
+            return;
+        }
+        let last = state.last_left.take();
+        let missing = (splice.exact || splice.missing > 0).then_some(splice.missing);
+        self.record(Record {
+            stream: slot.id.clone(),
+            at: None,
+            cause: if last.is_some_and(|told| told.is_some()) { Cause::Drain } else { Cause::Crash },
+            signal: last.flatten().into(),
+            from: Some(self.config.address.clone()),
+            to: Some(self.config.address.clone()),
+            old_last_ts: splice.old_last.map(|ts| ts.as_millis()),
+            new_first_ts: Some(splice.new_first.as_millis()),
+            missing,
+            overlap: None,
+            delay_ms: Some(u64::try_from(splice.held_for.as_millis()).unwrap_or(u64::MAX)),
+            confirmed: None,
+            result: if splice.missing > 0 { HandoverResult::Lost } else { HandoverResult::Moved },
+        });
+        self.note(DrainEvent::Spliced { serial: slot.serial, missing, delay: splice.held_for });
+    }
+
+    /// Tells the shards that have viewers of it, and the recorder, that the log has something.
+    pub fn announce(&self, slot: &Arc<Slot>, state: &State) {
+        for shard in state.viewer_shards.keys() {
+            let Some(flag) = slot.notified.get(*shard) else { continue };
+            if !flag.swap(true, Ordering::AcqRel)
+                && let Some(mailbox) = self.mailboxes.get(*shard)
+            {
+                mailbox.post(Mail::Readable(slot.clone()));
+            }
+        }
+        if let Some(recording) = &slot.recording
+            && !recording.notified.swap(true, Ordering::AcqRel)
+        {
+            self.bell.ring(slot.clone());
+        }
+    }
+
+    /// The recorder got on with a stream: acknowledgements of its publishers may go on.
+    pub fn recorded(&self, slot: &Slot) {
+        let state = slot.lock();
+        let legs: Vec<ConnId> = state.legs.keys().chain(&state.settling).copied().collect();
+        drop(state);
+        for conn in legs {
+            self.post(conn, Mail::Progress(conn));
+        }
+    }
+
+    fn note(&self, event: DrainEvent) {
+        if self.is_draining()
+            || matches!(event, DrainEvent::Left { told: Some(_), .. } | DrainEvent::Spliced { .. })
+        {
+            locked(&self.drain_events).push(event);
+            self.poke_drain();
+        }
+    }
+
+    /// Makes the first shard look at the drain soon.
+    pub fn poke_drain(&self) {
+        if !self.drain_poked.swap(true, Ordering::AcqRel)
+            && let Some(mailbox) = self.mailboxes.first()
+        {
+            mailbox.wake();
+        }
+    }
+
+    pub(crate) fn is_poked(&self) -> bool {
+        self.drain_poked.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_poke(&self) -> bool {
+        self.drain_poked.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn take_drain_events(&self) -> Vec<DrainEvent> {
+        std::mem::take(&mut *locked(&self.drain_events))
+    }
+
+    /// The drain, locked. Must not be called under a slot's lock.
+    pub fn drain(&self) -> MutexGuard<'_, Drain> {
+        locked(&self.drain)
+    }
+
+    pub(crate) fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Release);
+        if draining {
+            for viewer in self.take_parked(None) {
+                self.post(viewer, Mail::Unpark(viewer));
+            }
+        }
+    }
+}
+
+/// A signal as records name it.
+pub fn signal_name(told: Option<GoAwaySignal>) -> &'static str {
+    match Signal::from(told) {
+        Signal::ReconnectRequest => "reconnect-request",
+        Signal::GoAway => "go-away",
+        Signal::None => "none",
+    }
+}

@@ -1,0 +1,126 @@
+//! How the server closes a connection: flush, to a client with `segue` a last acknowledgement of what was taken, end
+//! the writing side, read to the end or for 2 s, close. A socket closed with unread input would be reset, and its
+//! peer's tail lost with it.
+
+use segue_proto::Moment;
+
+use super::conn::{Conn, Role};
+use super::{Core, Output};
+use crate::config::{FLUSH, LINGER, SETTLE};
+use crate::hub::Leaving;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What was received is on its way into the log and to the recorder.
+    Settling { until: Moment },
+    /// What waits is being written.
+    Flushing { until: Moment },
+    /// The peer may still be sending.
+    Lingering { until: Moment },
+    /// Closed.
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closing {
+    phase: Phase,
+    /// A leg that ends with this connection is cut, not lost.
+    pub(super) by_drain: bool,
+}
+
+impl Closing {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Settling { until } | Phase::Flushing { until } | Phase::Lingering { until } => Some(until),
+            Phase::Gone => None,
+        }
+    }
+
+    /// Whether the last acknowledgement was sent.
+    pub(super) fn is_said(&self) -> bool {
+        !matches!(self.phase, Phase::Settling { .. })
+    }
+}
+
+impl Conn {
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.closing, Some(Closing { phase: Phase::Gone, .. }))
+    }
+
+    /// Begins the close. Its steps are taken at the end of each pass.
+    pub(super) fn close(&mut self, core: &mut Core, now: Moment) {
+        if self.closing.is_some() {
+            return;
+        }
+        match &self.role {
+            // It may go on sending: taken until the end, unless what it was told says otherwise.
+            Role::Publisher(_) if self.deaf => self.leave(core, Leaving::Lost, now),
+            Role::Parked(_) => self.detach(core, now),
+            _ => {}
+        }
+        let by_drain = core.hub.is_draining() || core.hub.is_stopping();
+        self.closing = Some(Closing { phase: Phase::Settling { until: now + SETTLE }, by_drain });
+    }
+
+    /// The server stops.
+    pub(super) fn stop(&mut self, core: &mut Core, now: Moment) {
+        self.end_viewer(core);
+        self.cut(core, now);
+        self.close(core, now);
+    }
+
+    /// Closes without a word: the connection is broken, or takes nothing.
+    pub(super) fn drop_now(&mut self, core: &mut Core, now: Moment) {
+        self.detach_publisher_at_eof(core, now);
+        self.gone(core, now);
+    }
+
+    fn gone(&mut self, core: &mut Core, now: Moment) {
+        if self.is_gone() {
+            return;
+        }
+        let by_drain = self.closing.is_some_and(|closing| closing.by_drain);
+        self.leave(core, if by_drain { Leaving::Cut } else { Leaving::Lost }, now);
+        self.file_record(core, false);
+        if matches!(&self.role, Role::Viewer(_)) {
+            self.part_viewer(core);
+        }
+        self.detach(core, now);
+        self.set_busy(core, false);
+        self.closing = Some(Closing { phase: Phase::Gone, by_drain });
+        core.outputs.push_back(Output::Close(self.id));
+    }
+
+    pub(super) fn go_on_closing(&mut self, core: &mut Core, now: Moment) {
+        let Some(mut closing) = self.closing else { return };
+        if let Phase::Settling { until } = closing.phase {
+            self.acknowledge(now);
+            let settled = match &self.role {
+                Role::Publisher(publisher) => publisher.is_settled() || !self.announce().segue,
+                _ => true,
+            };
+            if !settled && now < until {
+                return;
+            }
+            self.last_acknowledgement(core);
+            closing.phase = Phase::Flushing { until: now + FLUSH };
+        }
+        if let Phase::Flushing { until } = closing.phase {
+            if self.session.out().is_empty() {
+                core.outputs.push_back(Output::ShutdownWrite(self.id));
+                if !matches!(self.role, Role::Publisher(_)) {
+                    self.set_busy(core, false);
+                }
+                closing.phase = Phase::Lingering { until: now + LINGER };
+            } else if now >= until {
+                return self.gone(core, now);
+            }
+        }
+        self.closing = Some(closing);
+        if let Phase::Lingering { until } = closing.phase
+            && (self.peer_ended || now >= until)
+        {
+            self.gone(core, now);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! A publishing connection: its media to the log, acknowledgements of what the log and the recorder have, the
+//! go-away, and how its leg ends.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use segue_proto::handover::record::Record;
+use segue_proto::leg::LegHeader;
+use segue_proto::message::MessageStreamId;
+use segue_proto::session::GoAwaySignal;
+use segue_proto::time::earliest;
+use segue_proto::{MediaMessage, Moment};
+
+use super::Core;
+use super::conn::{Conn, Role};
+use crate::config::{MAX_CHECKPOINTS, RECORDER_LAG};
+use crate::hub::{Leaving, RecorderState, Slot};
+
+/// A client of type 32 alone is told just after a keyframe, so that it has a whole GOP to read the signal in; it is
+/// waited for at most one observed GOP and no longer than this.
+const TELL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything received up to `offset` is in the log before entry `seq`.
+#[derive(Debug, Clone, Copy)]
+struct Checkpoint {
+    seq: u64,
+    offset: u64,
+    at: Moment,
+}
+
+pub(super) struct Publisher {
+    pub(super) slot: Arc<Slot>,
+    stream: MessageStreamId,
+    checkpoints: VecDeque<Checkpoint>,
+    /// All up to here is handed on.
+    taken: u64,
+    /// What came since is in the log's hold, not in the log.
+    held: bool,
+    /// The leg is over in the hub.
+    left: bool,
+    /// Media are appended; not any more after a cut at a boundary or a last acknowledgement.
+    taking: bool,
+    /// Media that came when they were not.
+    late: u64,
+    tell_by: Option<Moment>,
+    repeat_due: bool,
+    record: Option<Record>,
+}
+
+impl Publisher {
+    pub(super) fn new(slot: Arc<Slot>, stream: MessageStreamId) -> Self {
+        Self {
+            slot,
+            stream,
+            checkpoints: VecDeque::new(),
+            taken: 0,
+            held: false,
+            left: false,
+            taking: true,
+            late: 0,
+            tell_by: None,
+            repeat_due: false,
+            record: None,
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        let lag = self.checkpoints.front().map(|checkpoint| checkpoint.at + RECORDER_LAG);
+        earliest(self.tell_by, lag)
+    }
+
+    /// Whether all that was received is as safe as this server makes it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.checkpoints.is_empty() && !self.held
+    }
+
+    fn checkpoint(&mut self, conn: segue_proto::log::ConnId, offset: u64, now: Moment) {
+        let state = self.slot.lock();
+        self.held = state.log.is_held(conn);
+        if self.held || offset <= self.checkpoints.back().map_or(self.taken, |last| last.offset) {
+            return;
+        }
+        let seq = state.log.next_seq();
+        drop(state);
+        let full = self.checkpoints.len() >= MAX_CHECKPOINTS;
+        match self.checkpoints.back_mut() {
+            Some(last) if last.seq == seq || full => {
+                last.seq = seq;
+                last.offset = offset;
+            }
+            _ => self.checkpoints.push_back(Checkpoint { seq, offset, at: now }),
+        }
+    }
+
+    /// Moves `taken` on as far as the recorder allows. Returns it if it moved.
+    fn advance(&mut self, now: Moment) -> Option<u64> {
+        let before = self.taken;
+        let mut recorded = self.slot.recorded();
+        if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording)
+            && first.seq > recorded
+            && now >= first.at + RECORDER_LAG
+            && recording.state() == RecorderState::Ok
+        {
+            tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
+            recording.set_state(RecorderState::Degraded);
+            recorded = u64::MAX;
+        }
+        while let Some(first) = self.checkpoints.front().copied().filter(|first| first.seq <= recorded) {
+            self.taken = first.offset;
+            self.checkpoints.pop_front();
+        }
+        (self.taken > before).then_some(self.taken)
+    }
+}
+
+impl Conn {
+    /// The log let the leg in.
+    pub(super) fn granted(&mut self) {
+        if let Role::Publisher(publisher) = &self.role
+            && self.closing.is_none()
+        {
+            self.session.publish_start(publisher.stream);
+        }
+    }
+
+    /// The log did not.
+    pub(super) fn refused(&mut self, core: &mut Core, code: &str, description: &str, now: Moment) {
+        if let Role::Publisher(publisher) = &mut self.role {
+            publisher.taking = false;
+            publisher.left = true;
+            if self.closing.is_none() {
+                self.session.publish_refused(publisher.stream, code, description);
+            }
+            self.close(core, now);
+        }
+    }
+
+    /// Another leg has the claim.
+    pub(super) fn fenced(&mut self, core: &mut Core, now: Moment) {
+        if let Role::Publisher(publisher) = &mut self.role {
+            publisher.taking = false;
+            self.leave(core, Leaving::Lost, now);
+            self.close(core, now);
+        }
+    }
+
+    /// The drain's deadline: this leg ends now.
+    pub(super) fn cut(&mut self, core: &mut Core, now: Moment) {
+        if !matches!(self.role, Role::Publisher(_)) {
+            return;
+        }
+        if self.announce().segue {
+            // What comes after its last acknowledgement it knows to be lost: nothing of that is kept.
+            self.leave(core, Leaving::Cut, now);
+        }
+        self.close(core, now);
+    }
+
+    pub(super) fn media(&mut self, core: &mut Core, message: MediaMessage, now: Moment) {
+        let id = self.id;
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        if !publisher.taking {
+            publisher.late += 1;
+            return;
+        }
+        let slot = publisher.slot.clone();
+        let mut state = slot.lock();
+        let boundary = state.log.is_boundary(&message);
+        if state.cut_at_boundary && boundary && state.log.publisher() == Some(id) {
+            drop(state);
+            publisher.taking = false;
+            self.leave(core, Leaving::Cut, now);
+            return self.close(core, now);
+        }
+        if let Some(leg) = state.legs.get_mut(&id) {
+            leg.bytes += message.payload.len() as u64;
+        }
+        state.log.append(id, message, now);
+        core.settle(&slot, &mut state);
+        drop(state);
+        if boundary {
+            if std::mem::take(&mut publisher.repeat_due) {
+                self.session.repeat_go_away();
+            } else if publisher.tell_by.take().is_some() {
+                self.tell_now(core, None, now);
+            }
+        }
+    }
+
+    pub(super) fn leg_header(&mut self, core: &mut Core, header: LegHeader, now: Moment) {
+        if let Role::Publisher(publisher) = &self.role
+            && publisher.taking
+            && core.switches.segue
+        {
+            let slot = publisher.slot.clone();
+            let mut state = slot.lock();
+            state.log.leg_header(self.id, header, now);
+            core.settle(&slot, &mut state);
+        }
+    }
+
+    /// The client said that its stream is over.
+    pub(super) fn unpublished(&mut self, core: &mut Core, now: Moment) {
+        if !matches!(&self.role, Role::Publisher(publisher) if !publisher.left) {
+            return;
+        }
+        self.checkpoint(now);
+        self.leave(core, Leaving::Finished, now);
+        if self.announce().segue {
+            self.close(core, now);
+        } else if self.closing.is_none() {
+            self.file_record(core, false);
+            self.role = Role::Idle;
+            self.set_busy(core, false);
+        }
+    }
+
+    /// Ends the leg in the hub.
+    pub(super) fn leave(&mut self, core: &mut Core, leaving: Leaving, now: Moment) {
+        let id = self.id;
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        if std::mem::replace(&mut publisher.left, true) {
+            return;
+        }
+        publisher.tell_by = None;
+        publisher.repeat_due = false;
+        let slot = publisher.slot.clone();
+        publisher.record = core.hub.leave(&slot, id, leaving, now);
+        core.watch_time(&slot, &slot.lock());
+    }
+
+    /// The peer's side ended: all that it sent is here.
+    pub(super) fn detach_publisher_at_eof(&mut self, core: &mut Core, now: Moment) {
+        if matches!(self.role, Role::Publisher(_)) {
+            self.checkpoint(now);
+            let cut = matches!(&self.closing, Some(closing) if closing.by_drain);
+            self.leave(core, if cut { Leaving::Cut } else { Leaving::Lost }, now);
+        }
+    }
+
+    /// Notes what the log has of this publisher, and acknowledges what may be.
+    pub(super) fn checkpoint(&mut self, now: Moment) {
+        let (id, offset) = (self.id, self.session.consumed());
+        if let Role::Publisher(publisher) = &mut self.role
+            && publisher.taking
+        {
+            publisher.checkpoint(id, offset, now);
+        }
+        self.acknowledge(now);
+    }
+
+    /// The recorder or the hold may have got on.
+    pub(super) fn acknowledge(&mut self, now: Moment) {
+        let (id, offset) = (self.id, self.session.consumed());
+        let last_said = self.closing.as_ref().is_some_and(|closing| closing.is_said());
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        if publisher.held {
+            publisher.checkpoint(id, offset, now);
+        }
+        if let Some(taken) = publisher.advance(now)
+            && !last_said
+        {
+            self.session.taken(taken, now);
+        }
+    }
+
+    /// The last word to a client with `segue`: what was taken of its bytes. From here on nothing more is.
+    pub(super) fn last_acknowledgement(&mut self, core: &Core) {
+        if !self.announce().segue {
+            return;
+        }
+        let consumed = self.session.consumed();
+        let (taken, settled) = match &mut self.role {
+            Role::Publisher(publisher) => {
+                publisher.taking = false;
+                (publisher.taken, publisher.is_settled() && publisher.late == 0)
+            }
+            _ => (consumed, true),
+        };
+        self.session.final_acknowledgement(taken);
+        self.file_record(core, settled);
+    }
+
+    /// Writes the hand-over record, now that it is known what was acknowledged.
+    pub(super) fn file_record(&mut self, core: &Core, settled: bool) {
+        let segue = self.announce().segue;
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        core.hub.settled(&publisher.slot, self.id);
+        if let Some(mut record) = publisher.record.take() {
+            record.confirmed = segue.then_some(settled);
+            core.hub.record(record);
+        }
+    }
+
+    pub(super) fn tell_at_keyframe(&mut self, core: &mut Core, now: Moment) {
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        match publisher.slot.lock().log.gop() {
+            Some(gop) => publisher.tell_by = Some(now + gop.min(TELL_PATIENCE)),
+            None => publisher.tell_by = Some(now),
+        }
+        self.publisher_timeout(core, now);
+    }
+
+    pub(super) fn tell_now(&mut self, core: &mut Core, tc_url: Option<&str>, now: Moment) {
+        let segue = self.announce().segue;
+        let signal = self.session.go_away(tc_url, now);
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        let slot = publisher.slot.clone();
+        let mut state = slot.lock();
+        if let Some(leg) = state.legs.get_mut(&self.id) {
+            leg.telling = false;
+            leg.told = signal.or(leg.told);
+        }
+        if signal.is_some() {
+            tracing::info!(stream = %slot.id, signal = crate::hub::signal_name(signal), "told its publisher to go");
+            publisher.repeat_due = signal == Some(GoAwaySignal::GoAwayMessage) && !segue;
+            state.log.told(self.id, now);
+            core.settle(&slot, &mut state);
+        }
+    }
+
+    pub(super) fn publisher_timeout(&mut self, core: &mut Core, now: Moment) {
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        if publisher.tell_by.is_some_and(|by| now >= by) {
+            publisher.tell_by = None;
+            self.tell_now(core, None, now);
+        }
+        self.acknowledge(now);
+    }
+}
