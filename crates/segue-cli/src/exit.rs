@@ -47,8 +47,21 @@ pub(crate) fn wrong_usage(text: impl Into<String>) -> anyhow::Error {
 
 /// Prints `error` as one line and says how to exit.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
-    complain(&format!("{error:#}"));
+    complain(&chain(error));
     if error.is::<UsageError>() { Exit::Usage } else { Exit::Failed }
+}
+
+/// The error and its causes. A cause that the error before it quotes already is not said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// One line for a person on stderr.
@@ -109,6 +122,14 @@ mod tests {
             first_sentence(rendered),
             "the following required arguments were not provided: <INPUT> <URL> (see --help)"
         );
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let quoting = anyhow::anyhow!("refused").context("cannot listen: refused");
+        assert_eq!(chain(&quoting), "cannot listen: refused");
+        let plain = anyhow::anyhow!("refused").context("cannot listen").context("server A");
+        assert_eq!(chain(&plain), "server A: cannot listen: refused");
     }
 
     #[test]
