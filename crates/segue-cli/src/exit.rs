@@ -1,7 +1,9 @@
 //! How a command ends: the exit codes of the contract, and one line on stderr for an error.
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 
 /// What the caller's script sees.
@@ -64,6 +66,19 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// Writes a command's result to stdout, whole.
+///
+/// # Errors
+/// Nobody reads it any more, or the disk is full.
+pub(crate) fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let write = || {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.to_string().as_bytes())?;
+        out.flush()
+    };
+    write().context("cannot write to stdout")
+}
+
 /// One line for a person on stderr.
 pub(crate) fn complain(text: &str) {
     eprintln!("segue: {}", one_line(text));
@@ -88,7 +103,10 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
         }
-        _ => complain(&without_keys(&first_sentence(&error.render().to_string()), std::env::args())),
+        _ => complain(&without_keys(
+            &first_sentence(&error.render().to_string()),
+            std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()),
+        )),
     }
     Exit::Usage
 }

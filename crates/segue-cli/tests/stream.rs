@@ -162,3 +162,81 @@ fn a_drain_can_be_taken_back() {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["state"], "running");
     assert_eq!(server.stop("INT"), 0);
 }
+
+#[test]
+fn one_stream_is_told_and_comes_back_and_the_server_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path(), "rec");
+    let source = file(dir.path(), "clip.flv", clip(0..50));
+    let mut play = Process::start(&mut segue(["play", &server.url("live/x"), "-o", "-"]));
+    let publish =
+        Process::start(&mut segue(["publish", "--loop", source.to_str().unwrap(), &server.url("live/x")]));
+    play.read(FLOWING);
+    let target = format!("rtmp://{}", server.rtmp);
+    let drain = ["drain", "--admin", &server.admin, "--stream", "live/x", "--to", &target];
+    let (code, out, err) = ended(&run(drain));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains(" result=moved ") && out.contains("running: 1 streams, 1 moved"), "{out}");
+    play.read(FLOWING);
+    let (code, _, err) = ended(&run(["drain", "--admin", &server.admin, "--stream", "live/other"]));
+    assert_eq!(code, 1);
+    assert!(err.contains("no such stream"), "{err}");
+    publish.signal("INT");
+    let (code, out, err) = publish.end();
+    assert!(code == 0 && String::from_utf8_lossy(&out).contains("missing 0 connections 2"), "{err}");
+    assert_eq!(play.end().0, 0);
+    assert_eq!(server.stop("TERM"), 0);
+}
+
+#[test]
+fn sigterm_drains_to_the_configured_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = Server::start(dir.path(), "b");
+    let mut a = Server::start_with(dir.path(), "a", &["--drain-to", &format!("rtmp://{}", b.rtmp)]);
+    let source = file(dir.path(), "clip.flv", clip(0..50));
+    let mut play = Process::start(&mut segue(["play", &a.url("live/x"), "-o", "-"]));
+    let publish =
+        Process::start(&mut segue(["publish", "--loop", source.to_str().unwrap(), &a.url("live/x")]));
+    play.read(FLOWING);
+    assert_eq!(a.stop("TERM"), 0);
+    play.read(FLOWING);
+    publish.signal("TERM");
+    let (code, _, err) = publish.end();
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = play.end();
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
+fn a_second_sigterm_stops_a_drain_at_once_but_not_as_an_echo_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start_with(dir.path(), "a", &["--drain-deadline", "300"]);
+    let source = file(dir.path(), "clip.flv", clip(0..50));
+    let url = server.url("live/x");
+    let mut play = Process::start(&mut segue(["play", &url, "-o", "-", "--announce", "none", "--plain"]));
+    let publish = ["publish", "--loop", source.to_str().unwrap(), &url, "--announce", "none", "--plain"];
+    let publish = Process::start(&mut segue(publish));
+    play.read(FLOWING);
+    server.signal("TERM");
+    server.signal("TERM");
+    // More than two seconds of media, which come in real time: it is still serving.
+    play.read(3 * 25 * 220);
+    assert_eq!(server.stop("TERM"), 3);
+    publish.signal("INT");
+    publish.signal("TERM");
+    assert!(matches!(publish.end().0, 1 | 3));
+}
+
+#[test]
+fn the_demo_ends_well_within_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    let (code, out, err) = ended(&run(["demo", "--dir", dir.path().to_str().unwrap()]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(began.elapsed().as_secs() < 30);
+    let last = out.rsplit("\nsegue verify ").next().unwrap();
+    assert!(
+        last.contains("/a/live/") && last.contains("/b/live/") && last.contains("\nmissing 0\n"),
+        "{out}"
+    );
+}
