@@ -78,7 +78,7 @@ pub struct Lateness {
     pub judged: usize,
 }
 
-/// Computes it. `started` is when timestamp 0 was due; `boundaries` are the timestamps at which hand-overs switched, in
+/// Computes it, for a source that starts at timestamp 0. `started` is when that was due; `boundaries` are the timestamps at which hand-overs switched, in
 /// milliseconds.
 pub fn measure(arrivals: &[Arrival], started: Instant, boundaries: &[u32]) -> Lateness {
     let due = |ms: u32| started + Duration::from_millis(ms.into());

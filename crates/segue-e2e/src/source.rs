@@ -25,6 +25,8 @@ pub enum Kind {
     AudioOnly,
     /// H.264 alone.
     VideoOnly,
+    /// H.264 whose only keyframe is the first picture, and AAC.
+    OneGop,
 }
 
 /// An FLV file to publish from.
@@ -48,7 +50,8 @@ impl Clip {
             format!("anoisesrc=color=pink:amplitude=0.3:sample_rate=48000:seed=11:duration={seconds}");
         let x264 =
             ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-threads", "2", "-crf", "32"];
-        let gop = ["-g", "60", "-keyint_min", "60", "-sc_threshold", "0"];
+        let length = if kind == Kind::OneGop { "100000" } else { "60" };
+        let gop = ["-g", length, "-keyint_min", length, "-sc_threshold", "0"];
         let aac = ["-c:a", "aac", "-b:a", "64k", "-ac", "2"];
         let mut args: Vec<&str> = Vec::new();
         if kind != Kind::AudioOnly {
@@ -138,7 +141,7 @@ pub struct Publish {
     pub proc: Proc,
     /// What was written to its stdin.
     pub sent: PathBuf,
-    /// When the message of timestamp 0 was due: of meaning for [`Publish::paced`].
+    /// When the first message was due: of meaning for [`Publish::paced`].
     pub started: Instant,
     report: PathBuf,
     feeder: Option<JoinHandle<std::io::Result<()>>>,
@@ -171,14 +174,15 @@ impl Publish {
         })
     }
 
-    /// The same with a feeder of our own, which writes each message when its timestamp is due.
+    /// The same with a feeder of our own, which writes each message when its timestamp is due: the first at once.
     pub fn paced(bench: &Bench, name: &str, clip: &Clip, url: &str, args: &[&str]) -> Self {
         let tags = flv::read(&clip.path);
         assert!(!tags.is_empty(), "{}: no messages", clip.path.display());
         Self::start(bench, name, url, args, None, move |to: &mut dyn Write, started| {
             to.write_all(&flv::HEADER)?;
+            let zero = tags.first().map_or(0, |tag| tag.timestamp);
             for tag in tags {
-                at(started + Duration::from_millis(tag.timestamp.into()));
+                at(started + Duration::from_millis(tag.timestamp.wrapping_sub(zero).into()));
                 to.write_all(&tag.bytes())?;
             }
             Ok(())

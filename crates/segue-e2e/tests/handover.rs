@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use segue_e2e::bench::{Bench, at};
 use segue_e2e::haproxy::{Backend, Haproxy};
-use segue_e2e::ledger::assert_exact;
+use segue_e2e::ledger::{assert_exact, assert_verified, confirm};
 use segue_e2e::process::Proc;
 use segue_e2e::segue::{SHORT, Server, command};
 use segue_e2e::source::{Clip, Kind, Publish, decodes_silently, packets};
@@ -184,4 +184,36 @@ fn h13_b_frames_are_cut_in_decode_order() {
     assert_exact(&bench, &publish.sent, std::slice::from_ref(&out));
     decodes_silently(&bench, &out);
     assert_eq!(packets(&bench, &out), packets(&bench, &publish.sent));
+}
+
+/// H1: no keyframe comes. The publisher stays until its boundary deadline, then replays from the last keyframe there is.
+/// The servers share nothing, so their recordings overlap in one run; a viewer sees nothing of it.
+#[test]
+fn h01_without_a_keyframe_the_publisher_replays_at_its_deadline() {
+    let bench = Bench::new("h01");
+    let (a, b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
+    let stream = "live/endless";
+    let clip = Clip::make(Kind::OneGop, CLIP);
+    let out = bench.path("view.flv");
+    let view = command(["play", &a.url(stream), "-o", out.to_str().unwrap()]);
+    let mut view = Proc::start(&bench, "view", view);
+    let args = ["--announce", "reconnect", "--boundary-deadline", "2"];
+    let mut publish = Publish::live(&bench, "pub", &clip, &a.url(stream), &args);
+    a.wait_recorded(stream, 60, SHORT);
+    let told = Instant::now();
+    let drain = a.drain(&bench, "drain", &["--to", &b.base(), "--settle", "0"], TO_THE_END);
+    let took = told.elapsed();
+    assert_eq!(drain.code, 0, "{drain:?}");
+    assert!(took >= Duration::from_millis(1900) && took < Duration::from_secs(5), "{took:?}");
+    let records = publish.succeeds(TO_THE_END);
+    assert_eq!(records.len(), 1, "{records:?}");
+    view.succeeds(SHORT);
+    let legs: Vec<PathBuf> = [a.recordings(stream), b.recordings(stream)].concat();
+    assert_eq!(legs.len(), 2, "{legs:?}");
+    let verdict = assert_verified(&bench, &publish.sent, &legs, &["--whole"]);
+    assert!(verdict.count("overlap") > 0, "{verdict:?}");
+    assert_eq!(records[0]["overlap"], verdict.count("overlap"), "{records:?}");
+    confirm(&bench, &publish.sent, &legs, &["--whole"]);
+    assert_exact(&bench, &publish.sent, std::slice::from_ref(&out));
+    decodes_silently(&bench, &out);
 }

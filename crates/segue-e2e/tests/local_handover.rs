@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use segue_e2e::bench::{Bench, wait_for};
+use segue_e2e::bench::{Bench, at, wait_for};
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::flv::{self, Tag};
 use segue_e2e::ledger::{assert_verified, verify};
@@ -297,24 +299,94 @@ fn h28_viewers_follow_or_are_ended_cleanly() {
     assert_eq!(leg.code, 0, "the foreign viewer has all of the leg: {leg:?}");
 }
 
-/// H3: the target refuses connections; the stream stays where it is, and goes when there is a target that answers.
+/// A target that takes connections and treats them like this.
+fn target(treat: impl Fn(TcpStream, &mut Vec<TcpStream>) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for socket in listener.incoming().flatten() {
+            treat(socket, &mut kept);
+        }
+    });
+    addr
+}
+
+/// H3: the target refuses, hangs, closes at once or talks nonsense. The stream stays where it is, and is whole.
 #[test]
-fn h03_a_target_that_refuses_leaves_the_stream_on_the_old_server() {
+fn h03_a_target_that_does_not_work_leaves_the_stream_on_the_old_server() {
     let bench = Bench::new("h03");
     let a = Server::start(&bench, "a");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let args = ["--announce", "reconnect"];
-    let mut publish = Publish::paced(&bench, "pub", &Clip::demo(), &a.url(STREAM), &args);
-    a.wait_recorded(STREAM, RUNNING, SHORT);
-    let to = format!("rtmp://{nobody}");
-    let mut drain =
-        Proc::start(&bench, "drain", a.drain_command(&["--to", &to, "--settle", "0", "--deadline", "20"]));
-    let before = a.recorded(STREAM);
-    a.wait_recorded(STREAM, before + 3 * RUNNING, SHORT);
-    a.undrain(&bench);
-    drain.wait(SHORT);
-    publish.succeeds(TO_THE_END);
-    assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &["--whole", "--no-overlap"]);
+    let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hangs = target(|socket, kept| kept.push(socket));
+    let closes = target(|socket, _| drop(socket));
+    let nonsense = target(|mut socket, kept| {
+        // It may be gone already.
+        let _ = socket.write_all(&[0x48; 4000]);
+        kept.push(socket);
+    });
+    for (name, to) in [("refuses", refuses), ("hangs", hangs), ("closes", closes), ("nonsense", nonsense)] {
+        let stream = format!("live/{name}");
+        let view_out = bench.path(&format!("{name}.view.flv"));
+        let view = command(["play", &a.url(&stream), "-o", view_out.to_str().unwrap()]);
+        let mut view = Proc::start(&bench, &format!("view-{name}"), view);
+        let args = ["--announce", "reconnect"];
+        let mut publish =
+            Publish::paced(&bench, &format!("pub-{name}"), &Clip::demo(), &a.url(&stream), &args);
+        a.wait_recorded(&stream, RUNNING, SHORT);
+        let to = format!("rtmp://{to}");
+        let drain = a.drain_command(&["--to", &to, "--settle", "0", "--deadline", "20"]);
+        let mut drain = Proc::start(&bench, &format!("drain-{name}"), drain);
+        // Two keyframes pass in which it would have gone.
+        let before = a.recorded(&stream);
+        a.wait_recorded(&stream, before + 5 * RUNNING, SHORT);
+        assert!(drain.ended().is_none(), "{name}: nothing moved, so the drain goes on");
+        a.undrain(&bench);
+        drain.wait(SHORT);
+        publish.succeeds(TO_THE_END);
+        view.succeeds(SHORT);
+        assert_verified(&bench, &publish.sent, &a.recordings(&stream), &["--whole", "--no-overlap"]);
+        assert_verified(&bench, &publish.sent, &[view_out], &["--whole", "--no-overlap"]);
+    }
+}
+
+/// H12: the keyframe at which the stream moves has a timestamp within a frame of where fields of 24, 31 and 32 bits end.
+#[test]
+fn h12_the_cut_falls_on_the_edge_of_a_timestamp_field() {
+    let bench = Bench::new("h12");
+    let (a, b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
+    // The clip's keyframes are 2 s apart; the third is where the drain below moves the streams.
+    let boundary = 4000;
+    let mut running = Vec::new();
+    for (name, edge) in [("24-bits", 0xff_ffff_u32), ("31-bits", 0x8000_0000), ("32-bits", 0)] {
+        let mut tags = flv::read(&Clip::demo().path);
+        tags.iter_mut()
+            .for_each(|tag| tag.timestamp = tag.timestamp.wrapping_add(edge).wrapping_sub(boundary + 10));
+        let path = bench.path(&format!("{name}.flv"));
+        flv::write(&path, &tags);
+        let stream = format!("live/{name}");
+        let view_out = bench.path(&format!("{name}.view.flv"));
+        let view = command(["play", &a.url(&stream), "-o", view_out.to_str().unwrap()]);
+        let view = Proc::start(&bench, &format!("view-{name}"), view);
+        let args = ["--announce", "reconnect"];
+        let url = a.url(&stream);
+        let publish = Publish::paced(&bench, &format!("pub-{name}"), &Clip { path }, &url, &args);
+        running.push((stream, edge, publish, view, view_out));
+    }
+    // Half a GOP before the boundary.
+    at(running[2].2.started + Duration::from_secs(3));
+    let drain = a.drain(&bench, "drain", &["--to", &b.base(), "--settle", "0"], TO_THE_END);
+    assert_eq!(drain.code, 0, "{drain:?}");
+    for (stream, edge, publish, view, view_out) in &mut running {
+        let records = publish.succeeds(TO_THE_END);
+        assert_eq!(records.len(), 1, "{stream}: {records:?}");
+        assert_eq!(records[0]["new_first_ts"], edge.wrapping_sub(10), "{stream}: {records:?}");
+        view.succeeds(SHORT);
+        let legs = [a.recordings(stream), b.recordings(stream)].concat();
+        assert_eq!(legs.len(), 2, "{legs:?}");
+        assert_verified(&bench, &publish.sent, &legs, &["--whole", "--no-overlap"]);
+        assert_verified(&bench, &publish.sent, std::slice::from_ref(view_out), &["--whole", "--no-overlap"]);
+    }
 }
 
 /// H4 on one server: the connection is reset in the middle; the publisher dials again and replays what was not surely

@@ -137,6 +137,8 @@ struct Line {
 struct Active {
     request: Request,
     began: Moment,
+    /// When everything was looked at last: what was due by then has been done.
+    looked_at: Moment,
     /// `Some`: only this stream, the server stays running.
     only: Option<u64>,
     lines: BTreeMap<u64, Line>,
@@ -184,6 +186,7 @@ impl Drain {
         let mut active = Active {
             request,
             began: now,
+            looked_at: now,
             only: only.as_ref().map(|slot| slot.serial),
             lines: BTreeMap::new(),
             viewers_ended: 0,
@@ -270,6 +273,7 @@ impl Drain {
         let events = hub.take_drain_events();
         let Some(active) = self.active.as_mut().filter(|a| !a.done) else { return };
         active.looked = now;
+        active.looked_at = now;
         for event in events {
             active.note(event);
         }
@@ -439,11 +443,18 @@ impl Active {
 
     /// One observed GOP, at most a third of the deadline: how long before it a cut may come.
     fn window(&self, slot: &Slot) -> Duration {
-        slot.lock().log.gop().unwrap_or_default().min(self.request.deadline / 3)
+        self.window_of(&slot.lock())
+    }
+
+    /// One observed GOP and a little for the network's jitter: with less, a keyframe on either edge would be missed and
+    /// the cut come inside a GOP.
+    fn window_of(&self, state: &State) -> Duration {
+        let gop = state.log.gop().unwrap_or_default();
+        (gop + gop / 20).min(self.request.deadline / 3)
     }
 
     fn cut(&mut self, hub: &Hub, slot: &Arc<Slot>, state: &mut State, deadline: Moment, now: Moment) {
-        let window = state.log.gop().unwrap_or_default().min(self.request.deadline / 3);
+        let window = self.window_of(state);
         if now >= deadline - window {
             self.cutting = true;
             state.cut_at_boundary = true;
