@@ -137,8 +137,6 @@ struct Line {
 struct Active {
     request: Request,
     began: Moment,
-    /// When everything was looked at last: what was due by then has been done.
-    looked_at: Moment,
     /// `Some`: only this stream, the server stays running.
     only: Option<u64>,
     lines: BTreeMap<u64, Line>,
@@ -186,7 +184,6 @@ impl Drain {
         let mut active = Active {
             request,
             began: now,
-            looked_at: now,
             only: only.as_ref().map(|slot| slot.serial),
             lines: BTreeMap::new(),
             viewers_ended: 0,
@@ -273,7 +270,6 @@ impl Drain {
         let events = hub.take_drain_events();
         let Some(active) = self.active.as_mut().filter(|a| !a.done) else { return };
         active.looked = now;
-        active.looked_at = now;
         for event in events {
             active.note(event);
         }
