@@ -1,7 +1,7 @@
 //! Processes of the built binary, and small sources for them. Waits end by a line or by bytes that a process writes,
 //! never by the clock.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test may panic")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn ended(output: &Output) -> (i32, String, String) {
 
 /// A message of a source: 25 frames a second, a keyframe each half second, each payload different.
 pub(crate) fn frame(i: u32) -> MediaMessage {
-    let tag: &[u8] = if i % 12 == 0 { b"\x17\x01\0\0\0" } else { b"\x27\x01\0\0\0" };
+    let tag: &[u8] = if i.is_multiple_of(12) { b"\x17\x01\0\0\0" } else { b"\x27\x01\0\0\0" };
     let payload: Bytes = [tag, &i.to_be_bytes(), &[0x5a; 200]].concat().into();
     MediaMessage::new(TrackKind::Video, Timestamp::from_millis(i * 40), payload)
 }
@@ -69,9 +69,7 @@ impl Process {
 
     /// Sends the signal of that name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent =
-            Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        kill(name, self.0.id());
     }
 
     /// Reads so many bytes of its stdout.
