@@ -11,7 +11,7 @@ use std::time::Duration;
 use segue_e2e::bench::{Bench, at, wait_for};
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::flv::{self, Tag};
-use segue_e2e::ledger::{assert_verified, verify};
+use segue_e2e::ledger::{assert_verified, assert_viewed};
 use segue_e2e::process::{Proc, run};
 use segue_e2e::segue::{self, SHORT, Server, command, stream_id};
 use segue_e2e::source::{Clip, Publish};
@@ -167,7 +167,11 @@ fn h18_the_deadline_flushes_what_was_received() {
     let seen = flv::read(&out);
     let media = |tags: &[Tag]| tags.iter().filter(|tag| tag.is_media()).cloned().collect::<Vec<_>>();
     assert!(!media(&recorded).is_empty());
-    assert!(media(&seen).starts_with(&media(&recorded)), "a viewer from the start has what was recorded");
+    // The viewer was started at the first keyframe; what the publisher does after the cut is not asked here.
+    let (recorded, seen) = (media(&recorded), media(&seen));
+    let first = recorded.iter().position(|tag| *tag == seen[0]).expect("what was seen first was recorded");
+    assert!(recorded[..first].iter().all(|tag| tag.kind == 8), "only audio may be lacking");
+    assert!(seen.starts_with(&recorded[first..]), "a viewer from the start has what was recorded");
     assert_verified(&bench, &publish.sent, &a.recordings(STREAM)[..1], &[]);
 }
 
@@ -250,7 +254,7 @@ fn h10_a_foreign_client_that_comes_back_is_taken_and_spliced() {
     assert_eq!(a.stop(), 0);
     assert_eq!(a.recordings(STREAM).len(), 2);
     assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &["--whole", "--no-overlap"]);
-    assert_verified(&bench, &publish.sent, &[out], &["--whole", "--no-overlap"]);
+    assert_viewed(&bench, &publish.sent, &out);
 }
 
 /// SIGTERM drains to the configured target; the process ends by itself with 0.
@@ -294,9 +298,8 @@ fn h28_viewers_follow_or_are_ended_cleanly() {
     assert_eq!(aware.wait(SHORT), 0, "{}", aware.stderr());
     foreign.wait(SHORT);
     whole(&bench, &publish, &a, &b);
-    assert_verified(&bench, &publish.sent, &[aware_out], &["--whole", "--no-overlap"]);
-    let leg = verify(&bench, &a.recordings(STREAM)[0], &[foreign_out], &["--whole", "--no-overlap"]);
-    assert_eq!(leg.code, 0, "the foreign viewer has all of the leg: {leg:?}");
+    assert_viewed(&bench, &publish.sent, &aware_out);
+    assert_viewed(&bench, &a.recordings(STREAM)[0], &foreign_out);
 }
 
 /// A target that takes connections and treats them like this.
@@ -349,7 +352,7 @@ fn h03_a_target_that_does_not_work_leaves_the_stream_on_the_old_server() {
         view.succeeds(SHORT);
         let legs = server.recordings(STREAM);
         assert_verified(&bench, &publish.sent, &legs, &["--whole", "--no-overlap"]);
-        assert_verified(&bench, &publish.sent, std::slice::from_ref(out), &["--whole", "--no-overlap"]);
+        assert_viewed(&bench, &publish.sent, out);
     }
 }
 
@@ -389,7 +392,7 @@ fn h12_the_cut_falls_on_the_edge_of_a_timestamp_field() {
         let legs = [a.recordings(stream), b.recordings(stream)].concat();
         assert_eq!(legs.len(), 2, "{legs:?}");
         assert_verified(&bench, &publish.sent, &legs, &["--whole", "--no-overlap"]);
-        assert_verified(&bench, &publish.sent, std::slice::from_ref(view_out), &["--whole", "--no-overlap"]);
+        assert_viewed(&bench, &publish.sent, view_out);
     }
 }
 
@@ -411,5 +414,5 @@ fn h04_a_reset_connection_loses_and_repeats_nothing_at_the_same_server() {
     assert_eq!(view.wait(SHORT), 0, "{}", view.stderr());
     assert_eq!(a.stop(), 0);
     assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &["--whole", "--no-overlap"]);
-    assert_verified(&bench, &publish.sent, &[out], &["--whole", "--no-overlap"]);
+    assert_viewed(&bench, &publish.sent, &out);
 }
