@@ -203,6 +203,8 @@ impl RecorderState {
 pub struct Recording {
     next: AtomicU64,
     state: AtomicU8,
+    /// All of the stream was written: what rings after it rings for nothing.
+    pub(crate) finished: AtomicBool,
     /// The recorder has been told that there is something to read.
     pub(crate) notified: AtomicBool,
 }
