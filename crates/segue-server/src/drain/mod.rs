@@ -127,6 +127,8 @@ struct Line {
     tell_at: Moment,
     tellings: u32,
     last_told: Option<Moment>,
+    /// Whom this drain told last: a stream that comes back is another connection.
+    told_conn: Option<ConnId>,
     signal: Option<GoAwaySignal>,
     outcome: Option<Outcome>,
     ever_cut: bool,
@@ -234,6 +236,7 @@ impl Drain {
             let mut state = slot.lock();
             state.cut = None;
             state.end_viewers = false;
+            state.viewers.values_mut().for_each(|viewer| viewer.told = false);
         }
         tracing::info!("drain cancelled");
         self.publish(hub, now);
@@ -337,6 +340,7 @@ impl Active {
                 tell_at,
                 tellings: 0,
                 last_told: None,
+                told_conn: None,
                 signal: None,
                 outcome,
                 ever_cut: false,
@@ -385,8 +389,9 @@ impl Active {
             Some(_) => line.tellings == 0,
             None => line.tellings <= MAX_TELL_AGAIN && again_at.is_none_or(|at| now >= at),
         };
-        let untold = publisher.filter(|(_, leg)| {
-            may_tell && !leg.telling && leg.told.is_none() && signal_for(&leg.announce).is_some()
+        let told = line.told_conn;
+        let untold = publisher.filter(|(conn, leg)| {
+            may_tell && !leg.telling && told != Some(*conn) && signal_for(&leg.announce).is_some()
         });
         let first = untold.is_some() || line.tellings == 0;
         let viewers: Vec<(ConnId, Option<String>)> = state
@@ -403,6 +408,7 @@ impl Active {
         let then = untold.map(|(conn, leg)| {
             line.tellings += 1;
             line.last_told = Some(now);
+            line.told_conn = Some(conn);
             line.signal = signal_for(&leg.announce);
             if let Some(leg) = state.legs.get_mut(&conn) {
                 leg.telling = true;
