@@ -93,11 +93,12 @@ fn publish_play_record_drain_and_stop() {
     viewer.until("the play", |c| c.events.contains(&Event::PlayStarted));
     let mut source = Source::new();
     publisher.session.send_media(&sequence_header());
-    for _ in 0..500 {
+    // Within the log's bounds however slow the viewer's loop is: nobody paces this.
+    for _ in 0..200 {
         publisher.session.send_media(&source.next());
     }
     publisher.step();
-    viewer.until("500 messages", |c| c.media() == 500);
+    viewer.until("200 messages", |c| c.media() == 200);
 
     let mut request = handle.default_drain();
     request.to = Some(segue_server::drain::Target::parse("rtmp://127.0.0.1:9").unwrap());
@@ -127,7 +128,7 @@ fn publish_play_record_drain_and_stop() {
     while reader.next().unwrap().is_some() {
         tags += 1;
     }
-    assert_eq!(tags, 501);
+    assert_eq!(tags, 201);
 }
 
 #[test]
