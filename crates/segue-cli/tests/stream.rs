@@ -1,5 +1,7 @@
 //! The commands together, on the loopback: publish, play, drain, serve's signals, and their exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::io::Write;

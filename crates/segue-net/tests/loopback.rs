@@ -1,6 +1,8 @@
 //! `Publisher` and `Player` against scripted servers on the loopback: each a listener that runs `session::server` and
 //! decides in the test what a server would decide.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
