@@ -16,19 +16,21 @@ use segue_proto::caps::Announce;
 use segue_proto::handover::record::HandoverResult;
 use segue_proto::log::ConnId;
 use segue_proto::session::GoAwaySignal;
-use segue_proto::time::earliest;
 use thiserror::Error;
 
 pub use report::{Board, Phase, Publishers, Report, ServerState, StreamLine};
 pub use target::{BadTarget, MAX_TARGET, Target};
 
 use crate::config::FLUSH;
-use crate::hub::{Batch, Hub, Mail, Slot, State};
+use crate::hub::{Batch, CutPlan, Hub, Mail, Slot, State};
 
 /// A stream that comes back is told again so often.
 pub const MAX_TELL_AGAIN: u32 = 2;
 /// And no sooner than so long after the last time.
 pub const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// While a drain is under way everything is looked at so often at least.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What an operator asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,8 +146,8 @@ struct Active {
     cutting: bool,
     cut: bool,
     done: bool,
-    /// When it last looked at everything.
-    looked: Moment,
+    /// When it looks at everything again.
+    wake: Moment,
 }
 
 /// See the module.
@@ -190,7 +192,7 @@ impl Drain {
             cutting: false,
             cut: false,
             done: false,
-            looked: Moment::ORIGIN,
+            wake: now,
         };
         for slot in only.map_or_else(|| hub.streams(), |slot| vec![slot]) {
             let state = slot.lock();
@@ -230,7 +232,7 @@ impl Drain {
         hub.set_draining(false);
         for slot in hub.streams() {
             let mut state = slot.lock();
-            state.cut_at_boundary = false;
+            state.cut = None;
             state.end_viewers = false;
         }
         tracing::info!("drain cancelled");
@@ -248,28 +250,13 @@ impl Drain {
 
     /// When [`tick`](Self::tick) has something to do, unless poked before.
     pub fn wake_at(&self) -> Option<Moment> {
-        let active = self.active.as_ref().filter(|a| !a.done)?;
-        let deadline = active.began + active.request.deadline;
-        let mut wake = Some(if active.cut { deadline + 2 * FLUSH } else { deadline });
-        for line in active.lines.values() {
-            let tell = match line.last_told {
-                None => Some(line.tell_at),
-                Some(at) if line.outcome.is_none() => Some(at + TELL_AGAIN_AFTER),
-                Some(_) => None,
-            };
-            let window = deadline - active.window(&line.slot);
-            // What was due at the last look was done then.
-            let due = [tell, Some(window)].into_iter().flatten().filter(|at| *at > active.looked);
-            wake = due.fold(wake, |wake, at| earliest(wake, Some(at)));
-        }
-        wake
+        self.active.as_ref().filter(|a| !a.done).map(|a| a.wake)
     }
 
     /// Looks at everything once. Called when poked and when due.
     pub fn tick(&mut self, hub: &Hub, now: Moment) {
         let events = hub.take_drain_events();
         let Some(active) = self.active.as_mut().filter(|a| !a.done) else { return };
-        active.looked = now;
         for event in events {
             active.note(event);
         }
@@ -311,6 +298,7 @@ impl Drain {
                 tracing::info!(in_time = !out_of_patience, "drained");
             }
         }
+        active.wake = active.next_look(now);
         self.publish(hub, now);
     }
 
@@ -384,14 +372,14 @@ impl Active {
     /// Tells a stream's viewers, then its publisher, when it is time.
     fn tell(&mut self, hub: &Hub, slot: &Arc<Slot>, state: &mut State, now: Moment) {
         let Some(line) = self.lines.get_mut(&slot.serial) else { return };
-        if now < line.tell_at {
-            return;
-        }
-        let target = self.request.to.as_ref();
         let publisher = state.publisher().map(|(conn, leg)| (conn, leg.clone()));
         if publisher.is_some() {
             line.outcome = None;
         }
+        if now < line.tell_at {
+            return;
+        }
+        let target = self.request.to.as_ref();
         let again_at = line.last_told.map(|at| at + TELL_AGAIN_AFTER);
         let may_tell = match self.only {
             Some(_) => line.tellings == 0,
@@ -437,24 +425,22 @@ impl Active {
         }
     }
 
-    /// One observed GOP, at most a third of the deadline: how long before it a cut may come.
-    fn window(&self, slot: &Slot) -> Duration {
-        self.window_of(&slot.lock())
-    }
-
-    /// One observed GOP and a little for the network's jitter: with less, a keyframe on either edge would be missed and
-    /// the cut come inside a GOP.
-    fn window_of(&self, state: &State) -> Duration {
-        let gop = state.log.gop().unwrap_or_default();
-        (gop + gop / 20).min(self.request.deadline / 3)
+    /// The next moment something is due. The report's phase goes by each stream's GOP, which may change: so everything
+    /// is looked at now and then in any case.
+    fn next_look(&self, now: Moment) -> Moment {
+        let deadline = self.began + self.request.deadline;
+        let tells = self.lines.values().filter_map(|line| match line.last_told {
+            None => Some(line.tell_at),
+            Some(at) if line.outcome.is_none() => Some(at + TELL_AGAIN_AFTER),
+            Some(_) => None,
+        });
+        let due = tells.chain([deadline]).filter(|at| *at > now);
+        due.fold(now + LOOK_EVERY, Moment::min)
     }
 
     fn cut(&mut self, hub: &Hub, slot: &Arc<Slot>, state: &mut State, deadline: Moment, now: Moment) {
-        let window = self.window_of(state);
-        if now >= deadline - window {
-            self.cutting = true;
-            state.cut_at_boundary = true;
-        }
+        state.cut = Some(CutPlan { deadline, at_most: self.request.deadline / 3 });
+        self.cutting |= state.cuts_now(now);
         let outcome = self.lines.get(&slot.serial).and_then(|line| line.outcome);
         if now >= deadline {
             for (conn, leg) in &mut state.legs {

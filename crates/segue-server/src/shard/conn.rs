@@ -51,6 +51,8 @@ pub(super) struct Conn {
     pub(super) role: Role,
     pub(super) client: Option<Client>,
     pub(super) closing: Option<Closing>,
+    /// What was taken of a connection that does not publish.
+    pub(super) taken: u64,
     /// The peer sends nothing more.
     pub(super) peer_ended: bool,
     /// The session gave up: nothing more is fed to it.
@@ -74,6 +76,7 @@ impl Conn {
             role: Role::Idle,
             client: None,
             closing: None,
+            taken: 0,
             peer_ended: false,
             deaf: false,
             progress: now,
@@ -106,7 +109,11 @@ impl Conn {
         }
         match &self.role {
             Role::Publisher(_) => self.checkpoint(now),
-            _ if self.closing.is_none() => self.session.taken(self.session.consumed(), now),
+            _ if self.closing.is_none() => {
+                self.taken = self.session.consumed();
+                self.session.taken(self.taken, now);
+            }
+            // What follows a refused publish is not taken.
             _ => {}
         }
     }

@@ -78,9 +78,12 @@ impl Publisher {
     fn checkpoint(&mut self, conn: segue_proto::log::ConnId, offset: u64, now: Moment) {
         let state = self.slot.lock();
         self.held = state.log.is_held(conn);
-        if self.held || offset <= self.checkpoints.back().map_or(self.taken, |last| last.offset) {
+        let known = self.checkpoints.back().map_or(self.taken, |last| last.offset);
+        // What a leg without the claim sends is not in the log, and must never look so to its client.
+        if !state.has_all_of(conn) || offset <= known {
             return;
         }
+        self.held = false;
         let seq = state.log.next_seq();
         drop(state);
         let full = self.checkpoints.len() >= MAX_CHECKPOINTS;
@@ -167,7 +170,7 @@ impl Conn {
         let slot = publisher.slot.clone();
         let mut state = slot.lock();
         let boundary = state.log.is_boundary(&message);
-        if state.cut_at_boundary && boundary && state.log.publisher() == Some(id) {
+        if boundary && state.cuts_now(now) && state.log.publisher() == Some(id) {
             drop(state);
             publisher.taking = false;
             self.leave(core, Leaving::Cut, now);
@@ -211,6 +214,7 @@ impl Conn {
             self.close(core, now);
         } else if self.closing.is_none() {
             self.file_record(core, false);
+            self.taken = self.session.consumed();
             self.role = Role::Idle;
             self.set_busy(core, false);
         }
@@ -270,13 +274,13 @@ impl Conn {
         if !self.announce().segue {
             return;
         }
-        let consumed = self.session.consumed();
+        let idle = self.taken;
         let (taken, settled) = match &mut self.role {
             Role::Publisher(publisher) => {
                 publisher.taking = false;
                 (publisher.taken, publisher.is_settled() && publisher.late == 0)
             }
-            _ => (consumed, true),
+            _ => (idle, true),
         };
         self.session.final_acknowledgement(taken);
         self.file_record(core, settled);

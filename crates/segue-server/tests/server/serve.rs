@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use segue_proto::session::Resume;
 use segue_proto::session::client::Event;
-use segue_server::config::{LINGER, PARK, VIEWER_QUEUE_BYTES, VIEWER_STALL};
+use segue_server::config::{LINGER, MAX_HANDOVERS, MAX_PARKED, PARK, VIEWER_QUEUE_BYTES, VIEWER_STALL};
+
+use segue_server::hub::{StreamKey, Watch, conn_id};
 
 use crate::world::{FRAME, GOP, PLAIN, SEGUE, Source, World, metadata, sequence_header};
 
@@ -99,16 +101,6 @@ fn another_query_is_another_principal() {
     assert!(w.client(stranger).refused().is_some());
     let owner = w.publish("cam?token=1", PLAIN);
     assert!(w.client(owner).saw(&Event::PublishStarted));
-}
-
-#[test]
-fn names_that_lead_elsewhere_are_refused() {
-    for name in ["%2e%2e", "a%00b"] {
-        let mut w = World::new();
-        let publisher = w.publish("ok", PLAIN);
-        assert!(w.client(publisher).saw(&Event::PublishStarted));
-        assert!(!segue_proto::url::valid_name(name));
-    }
 }
 
 #[test]
@@ -264,12 +256,103 @@ fn a_slow_viewer_skips_to_the_newest_keyframe() {
 }
 
 #[test]
-fn idle_connections_are_timed_out() {
+fn a_connection_that_says_nothing_is_reaped_in_ten_seconds() {
     let mut w = World::new();
-    let conn = w.shard.accepted("127.0.0.1:1".into(), w.now);
-    w.publish("cam", PLAIN);
-    assert_eq!(w.shard.len(), 2);
-    let mut silent = w.publish("other", PLAIN);
-    std::mem::swap(&mut silent, &mut { conn });
-    assert_eq!(w.shard.len(), 3);
+    let silent = w.silent();
+    w.pass_time(Duration::from_millis(9_999));
+    assert!(!w.client(silent).eof);
+    w.pass_time(Duration::from_millis(1));
+    assert!(w.client(silent).eof);
+    w.pass_time(LINGER);
+    assert!(w.client(silent).closed);
+    assert!(w.shard.is_empty());
+}
+
+#[test]
+fn media_behind_a_refused_publish_are_never_acknowledged() {
+    let mut w = World::new();
+    let first = w.publish("cam", PLAIN);
+    let mut source = Source::new();
+    w.stream(first, &mut source, 5);
+    // Its token is not the stream's: granted to nobody. Media come with the publish, before the answer.
+    let second = w.publish("cam", SEGUE);
+    let before = w.client(second).session.sent();
+    w.leg(second, 2, &source);
+    let sent: Vec<_> = (0..10).map(|_| source.next()).collect();
+    w.send(second, &sent);
+    w.pass_time(Duration::from_secs(4));
+    assert!(w.client(second).refused().is_some());
+    let last = w.client(second).acknowledged().last().copied().unwrap();
+    assert!(u64::from(last) <= before, "{last} acknowledged, media began at {before}");
+}
+
+#[test]
+fn a_fenced_leg_is_acknowledged_up_to_where_it_was_taken() {
+    let mut w = World::new();
+    let first = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(first, 1, &source);
+    w.stream(first, &mut source, 30);
+    let taken = w.client(first).session.sent();
+    let second = w.publish("cam", SEGUE);
+    w.leg(second, 2, &source);
+    let late: Vec<_> = (0..5).map(|_| source.next()).collect();
+    w.send(first, &late);
+    w.pass_time(Duration::from_secs(1));
+    assert_eq!(w.client(first).acknowledged().last().copied(), Some(taken as u32));
+}
+
+#[test]
+fn a_leg_that_ends_in_the_hold_is_acknowledged_once_it_is_in_the_log() {
+    let mut w = World::new();
+    let first = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(first, 1, &source);
+    let viewer = w.play("cam", PLAIN);
+    w.stream(first, &mut source, 30);
+    w.drain(crate::world::request(None));
+    // The new leg begins where the old one has not ended yet: five messages are still to come there.
+    let late: Vec<_> = (0..5).map(|_| source.next()).collect();
+    let second = w.publish("cam", SEGUE);
+    w.leg(second, 2, &source);
+    w.stream(second, &mut source, 5);
+    let sent = w.client(second).session.sent();
+    w.end(second);
+    assert!(w.client(second).acknowledged().iter().all(|ack| u64::from(*ack) < sent));
+    w.send(first, &late);
+    w.end(first);
+    assert_eq!(w.client(viewer).timestamps(), (0..40).map(|n| n * 40).collect::<Vec<_>>());
+    assert_eq!(w.client(second).acknowledged().last().copied(), Some(sent as u32));
+}
+
+#[test]
+fn so_many_plays_may_wait_and_no_more() {
+    let w = World::new();
+    let key = |n: usize| StreamKey { app: "live".into(), name: format!("cam{n}") };
+    for n in 0..MAX_PARKED {
+        assert!(matches!(w.hub.watch(conn_id(0, n as u64), &key(n)), Watch::Parked));
+    }
+    assert!(matches!(w.hub.watch(conn_id(0, u64::MAX), &key(0)), Watch::Full));
+    w.hub.unpark(conn_id(0, 7), &key(7));
+    assert!(matches!(w.hub.watch(conn_id(0, u64::MAX), &key(0)), Watch::Parked));
+}
+
+#[test]
+fn so_many_records_are_kept_and_no_more() {
+    let mut w = World::new();
+    let mut source = Source::new();
+    let mut conn = w.publish("cam", SEGUE);
+    w.leg(conn, 1, &source);
+    w.stream(conn, &mut source, 1);
+    for leg in 2..MAX_HANDOVERS as u32 + 4 {
+        w.end(conn);
+        conn = w.publish("cam", SEGUE);
+        w.leg(conn, leg, &source);
+        let message = source.next();
+        w.send(conn, &[message]);
+    }
+    let records = w.hub.handovers();
+    assert_eq!(records.len(), MAX_HANDOVERS);
+    assert_eq!(records.last().unwrap().old_last_ts, Some((MAX_HANDOVERS as u32 + 1) * 40));
+    assert_eq!(records[0].old_last_ts, Some(2 * 40));
 }

@@ -121,7 +121,14 @@ impl World {
         self.clients.get_mut(&conn).unwrap()
     }
 
-    fn connect(&mut self, name: &str, announce: Announce, role: Role, resume: Option<Resume>) -> ConnId {
+    fn connect(
+        &mut self,
+        name: &str,
+        announce: Announce,
+        role: Role,
+        resume: Option<Resume>,
+        left: bool,
+    ) -> ConnId {
         let url = RtmpUrl::parse(&format!("rtmp://a.test/live/{name}")).unwrap();
         let session = Session::new(Config { announce, ..Config::new(url) }, role, [3; 1528], self.now);
         let conn = self.shard.accepted("127.0.0.1:9".into(), self.now);
@@ -135,7 +142,7 @@ impl World {
                 stalled: false,
                 received: 0,
                 resume,
-                left: false,
+                left,
             },
         );
         self.run();
@@ -143,15 +150,22 @@ impl World {
     }
 
     pub(crate) fn publish(&mut self, name: &str, announce: Announce) -> ConnId {
-        self.connect(name, announce, Role::Publisher, None)
+        self.connect(name, announce, Role::Publisher, None, false)
     }
 
     pub(crate) fn play(&mut self, name: &str, announce: Announce) -> ConnId {
-        self.connect(name, announce, Role::Player, None)
+        self.connect(name, announce, Role::Player, None, false)
     }
 
     pub(crate) fn play_from(&mut self, name: &str, announce: Announce, resume: Resume) -> ConnId {
-        self.connect(name, announce, Role::Player, Some(resume))
+        self.connect(name, announce, Role::Player, Some(resume), false)
+    }
+
+    /// A connection on which nothing is ever said.
+    pub(crate) fn silent(&mut self) -> ConnId {
+        let conn = self.connect("cam", PLAIN, Role::Player, None, true);
+        assert_eq!(self.client(conn).received, 0);
+        conn
     }
 
     /// Sends messages, and lets everything settle after each.
@@ -299,7 +313,7 @@ impl Source {
     pub(crate) fn next(&mut self) -> MediaMessage {
         let n = self.next;
         self.next += 1;
-        let first = if n % GOP == 0 { 0x17 } else { 0x27 };
+        let first = if n.is_multiple_of(GOP) { 0x17 } else { 0x27 };
         let mut payload = vec![first, 1, 0, 0, 0];
         payload.extend_from_slice(&n.to_be_bytes());
         payload.resize(600, n as u8);
