@@ -186,10 +186,7 @@ impl Publisher {
             return;
         }
         self.finishing = true;
-        if let Some(pending) = self.handover.stay() {
-            self.drop_candidate();
-            self.record_not_moved(&pending);
-        }
+        self.end_where_it_is();
         if let Some(leg) = self.current.and_then(|conn| self.legs.get_mut(&conn)) {
             leg.progress = now;
         }
@@ -362,6 +359,12 @@ impl Publisher {
             }
             Phase::Leaving | Phase::Draining if due(leg.ends_by()) => return self.gone(conn, false, now),
             _ if is_ending && now.since(leg.progress) >= END_BOUND => {
+                if leg.finished.is_some() && !leg.segue {
+                    // It cannot say more than that the connection lives.
+                    self.current = None;
+                    self.close(conn);
+                    return self.complete(false);
+                }
                 return self
                     .done(Ending::Lost("the server did not acknowledge the end of the stream".into()));
             }
