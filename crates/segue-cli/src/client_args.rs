@@ -57,7 +57,12 @@ enum Dialects {
 pub(crate) fn listener(progress: Progress) -> Box<dyn FnMut(Event) + Send> {
     Box::new(move |event| match event {
         Event::Notice(notice) => progress.say(&notice.0),
-        Event::Handover(record) => progress.say(&describe(&record)),
+        Event::Handover(record) => {
+            if let Ok(json) = serde_json::to_string(&record) {
+                tracing::info!(record = %json, "hand-over");
+            }
+            progress.say(&describe(&record));
+        }
         _ => {}
     })
 }
