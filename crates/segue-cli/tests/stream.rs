@@ -15,7 +15,7 @@ const FLOWING: usize = 4_000;
 
 fn whole(sent: &std::path::Path, received: &[std::path::PathBuf]) {
     let mut command = segue(["verify", "--whole", "--no-overlap"]);
-    let (code, out, err) = ended(&command.arg(sent).args(received).output().unwrap());
+    let (code, out, err) = ended(&command.arg(sent).args(received).output().expect("segue runs"));
     assert_eq!(code, 0, "{out}{err}");
 }
 

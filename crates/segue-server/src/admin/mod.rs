@@ -1,5 +1,5 @@
 //! The HTTP side: the admin API, and the health of the public listener. One thread with a runtime of its own: a slow
-//! client of the API holds up no media. What the routes answer is in [`routes`].
+//! client of the API holds up no media. What the routes answer is in `routes`.
 
 mod guard;
 mod routes;

@@ -109,7 +109,7 @@ pub struct State {
     pub log: log::Stream,
     /// Connections that publish, or ask to.
     pub legs: BTreeMap<ConnId, Leg>,
-    /// Connections that watch. Changed through [`watch`](Self::watch) and [`unwatch`](Self::unwatch).
+    /// Connections that watch. Changed through `watch` and `unwatch`.
     pub viewers: BTreeMap<ConnId, Watcher>,
     /// How many of them each shard has.
     pub(super) viewer_shards: BTreeMap<usize, usize>,
