@@ -57,6 +57,21 @@ fn one_file_a_leg_headers_first_timestamps_as_they_are() {
 }
 
 #[test]
+fn a_stream_that_is_over_is_recorded_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = World::with_record(Some(dir.path()));
+    let publisher = w.publish("cam", PLAIN);
+    w.stream(publisher, &mut Source::new(), 30);
+    let slot = w.hub.streams()[0].clone();
+    w.client(publisher).session.finish_publish();
+    w.run();
+    // Rung for once more, behind its end.
+    w.hub.announce(&slot, &slot.lock());
+    w.run();
+    assert_eq!(files(&dir.path().join("live")).len(), 1);
+}
+
+#[test]
 fn the_header_says_what_the_file_holds() {
     let dir = tempfile::tempdir().unwrap();
     let mut w = World::with_record(Some(dir.path()));
