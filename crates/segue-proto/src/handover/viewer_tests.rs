@@ -1,3 +1,5 @@
+//! Legs that meet, by index and by alignment.
+
 use super::*;
 use crate::leg::Position;
 
