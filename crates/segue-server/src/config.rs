@@ -29,6 +29,8 @@ pub const MAX_HANDOVERS: usize = 1000;
 pub const MAX_CHECKPOINTS: usize = 1024;
 /// Kernel's patience with a peer that acknowledges nothing.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection is silent before the kernel probes it, and between probes.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// The time of day, for file names and records. `None` in a simulation.
 pub type WallClock = Arc<dyn Fn() -> Option<jiff::Timestamp> + Send + Sync>;

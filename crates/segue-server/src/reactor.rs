@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use segue_proto::Moment;
 use segue_proto::log::ConnId;
 
-use crate::config::TCP_USER_TIMEOUT;
+use crate::config::{TCP_KEEPALIVE, TCP_USER_TIMEOUT};
 use crate::hub::{Hub, Wake};
 use crate::shard::{Closed, Output, Shard};
 
@@ -103,6 +103,7 @@ pub(crate) struct Reactor {
     next_shard: Arc<AtomicUsize>,
     /// Connections that have more to read than one pass takes.
     ready: Vec<ConnId>,
+    buffer: Box<[u8]>,
 }
 
 impl Reactor {
@@ -138,6 +139,7 @@ impl Reactor {
             accept_again: None,
             next_shard: Arc::new(AtomicUsize::new(0)),
             ready: Vec::new(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
         })
     }
 
@@ -225,10 +227,10 @@ impl Reactor {
                     if let Some(inbox) = self.inboxes.get(shard) {
                         inbox.push(stream, peer);
                     }
-                    if shard != self.index {
-                        if let Some(mailbox) = self.hub.mailbox(shard) {
-                            mailbox.wake();
-                        }
+                    if shard != self.index
+                        && let Some(mailbox) = self.hub.mailbox(shard)
+                    {
+                        mailbox.wake();
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -273,20 +275,19 @@ impl Reactor {
     }
 
     fn read(&mut self) {
-        let mut buffer = BytesMut::new();
         for conn in std::mem::take(&mut self.ready) {
             let Some(socket) = self.sockets.get_mut(&conn) else { continue };
             let mut more = true;
             for _ in 0..READS_A_PASS {
-                buffer.resize(READ_BYTES, 0);
-                match socket.stream.read(&mut buffer) {
+                match socket.stream.read(&mut self.buffer) {
                     Ok(0) => {
                         socket.ended = true;
                         self.shard.peer_closed(conn, Closed::Eof, self.clock.now());
                         more = false;
                     }
                     Ok(n) => {
-                        let data = buffer.split_to(n).freeze();
+                        // A copy of its own size: what the log keeps of it must not keep a whole buffer.
+                        let data = Bytes::copy_from_slice(self.buffer.get(..n).unwrap_or_default());
                         self.shard.received(conn, data, self.clock.now());
                         continue;
                     }
@@ -377,5 +378,8 @@ impl Reactor {
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(stream);
-    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))
+    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+    // Where nothing waits to be acknowledged, only probes find out that a peer is gone.
+    let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE).with_interval(TCP_KEEPALIVE);
+    socket.set_tcp_keepalive(&keepalive)
 }

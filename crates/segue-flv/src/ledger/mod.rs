@@ -31,6 +31,8 @@ mod oracle;
 mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_legs;
 
 use std::fmt;
 use std::ops::Range;

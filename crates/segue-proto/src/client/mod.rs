@@ -16,10 +16,11 @@ use crate::time::Moment;
 use crate::url::RtmpUrl;
 
 mod leg;
-
+pub mod player;
 pub mod publisher;
 pub mod redirect;
 
+pub use player::{Player, PlayerConfig};
 pub use publisher::{Publisher, PublisherConfig, Report};
 pub use redirect::RedirectPolicy;
 
@@ -126,4 +127,14 @@ pub trait Machine {
     fn wake_at(&self) -> Option<Moment>;
     /// The next thing to do.
     fn poll_action(&mut self) -> Option<Action>;
+}
+
+/// A refusal in one line.
+fn reason(code: &str, description: &str) -> String {
+    // Both are the server's words: one line, and not too long.
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+    match (clean(code), clean(description)) {
+        (code, description) if description.is_empty() => code,
+        (code, description) => format!("{description} ({code})"),
+    }
 }

@@ -25,10 +25,10 @@ impl Api {
     /// Ends it. Requests under way are dropped.
     pub(crate) fn stop(mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the API panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the API panicked");
         }
     }
 }

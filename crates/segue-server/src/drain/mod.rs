@@ -16,19 +16,21 @@ use segue_proto::caps::Announce;
 use segue_proto::handover::record::HandoverResult;
 use segue_proto::log::ConnId;
 use segue_proto::session::GoAwaySignal;
-use segue_proto::time::earliest;
 use thiserror::Error;
 
 pub use report::{Board, Phase, Publishers, Report, ServerState, StreamLine};
 pub use target::{BadTarget, MAX_TARGET, Target};
 
 use crate::config::FLUSH;
-use crate::hub::{Batch, Hub, Mail, Slot, State};
+use crate::hub::{Batch, CutPlan, Hub, Mail, Slot, State};
 
 /// A stream that comes back is told again so often.
 pub const MAX_TELL_AGAIN: u32 = 2;
 /// And no sooner than so long after the last time.
 pub const TELL_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// While a drain is under way everything is looked at so often at least.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What an operator asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,6 +146,8 @@ struct Active {
     cutting: bool,
     cut: bool,
     done: bool,
+    /// When it looks at everything again.
+    wake: Moment,
 }
 
 /// See the module.
@@ -188,6 +192,7 @@ impl Drain {
             cutting: false,
             cut: false,
             done: false,
+            wake: now,
         };
         for slot in only.map_or_else(|| hub.streams(), |slot| vec![slot]) {
             let state = slot.lock();
@@ -227,7 +232,7 @@ impl Drain {
         hub.set_draining(false);
         for slot in hub.streams() {
             let mut state = slot.lock();
-            state.cut_at_boundary = false;
+            state.cut = None;
             state.end_viewers = false;
         }
         tracing::info!("drain cancelled");
@@ -244,23 +249,8 @@ impl Drain {
     }
 
     /// When [`tick`](Self::tick) has something to do, unless poked before.
-    pub fn wake_at(&self, now: Moment) -> Option<Moment> {
-        let active = self.active.as_ref().filter(|a| !a.done)?;
-        let deadline = active.began + active.request.deadline;
-        let mut wake = Some(if active.cut { deadline + 2 * FLUSH } else { deadline });
-        for line in active.lines.values() {
-            let tell = match line.last_told {
-                None => Some(line.tell_at),
-                Some(at) if line.outcome.is_none() => Some(at + TELL_AGAIN_AFTER),
-                Some(_) => None,
-            };
-            let window = deadline - active.window(&line.slot);
-            wake = [tell, Some(window)]
-                .into_iter()
-                .filter(|at| at.is_some_and(|at| at > now))
-                .fold(wake, earliest);
-        }
-        wake
+    pub fn wake_at(&self) -> Option<Moment> {
+        self.active.as_ref().filter(|a| !a.done).map(|a| a.wake)
     }
 
     /// Looks at everything once. Called when poked and when due.
@@ -308,6 +298,7 @@ impl Drain {
                 tracing::info!(in_time = !out_of_patience, "drained");
             }
         }
+        active.wake = active.next_look(now);
         self.publish(hub, now);
     }
 
@@ -381,14 +372,14 @@ impl Active {
     /// Tells a stream's viewers, then its publisher, when it is time.
     fn tell(&mut self, hub: &Hub, slot: &Arc<Slot>, state: &mut State, now: Moment) {
         let Some(line) = self.lines.get_mut(&slot.serial) else { return };
-        if now < line.tell_at {
-            return;
-        }
-        let target = self.request.to.as_ref();
         let publisher = state.publisher().map(|(conn, leg)| (conn, leg.clone()));
         if publisher.is_some() {
             line.outcome = None;
         }
+        if now < line.tell_at {
+            return;
+        }
+        let target = self.request.to.as_ref();
         let again_at = line.last_told.map(|at| at + TELL_AGAIN_AFTER);
         let may_tell = match self.only {
             Some(_) => line.tellings == 0,
@@ -434,17 +425,22 @@ impl Active {
         }
     }
 
-    /// One observed GOP, at most a third of the deadline: how long before it a cut may come.
-    fn window(&self, slot: &Slot) -> Duration {
-        slot.lock().log.gop().unwrap_or_default().min(self.request.deadline / 3)
+    /// The next moment something is due. The report's phase goes by each stream's GOP, which may change: so everything
+    /// is looked at now and then in any case.
+    fn next_look(&self, now: Moment) -> Moment {
+        let deadline = self.began + self.request.deadline;
+        let tells = self.lines.values().filter_map(|line| match line.last_told {
+            None => Some(line.tell_at),
+            Some(at) if line.outcome.is_none() => Some(at + TELL_AGAIN_AFTER),
+            Some(_) => None,
+        });
+        let due = tells.chain([deadline]).filter(|at| *at > now);
+        due.fold(now + LOOK_EVERY, Moment::min)
     }
 
     fn cut(&mut self, hub: &Hub, slot: &Arc<Slot>, state: &mut State, deadline: Moment, now: Moment) {
-        let window = state.log.gop().unwrap_or_default().min(self.request.deadline / 3);
-        if now >= deadline - window {
-            self.cutting = true;
-            state.cut_at_boundary = true;
-        }
+        state.cut = Some(CutPlan { deadline, at_most: self.request.deadline / 3 });
+        self.cutting |= state.cuts_now(now);
         let outcome = self.lines.get(&slot.serial).and_then(|line| line.outcome);
         if now >= deadline {
             for (conn, leg) in &mut state.legs {

@@ -9,7 +9,7 @@ use segue_proto::log::ConnId;
 use super::Slot;
 
 /// Something for a connection, or for a shard as a whole.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Mail {
     /// The leg may write: answer its `publish`.
     Granted(ConnId),
@@ -48,7 +48,6 @@ pub enum Mail {
 }
 
 /// The viewers of a stream that must be told before its publisher.
-#[derive(Debug)]
 pub struct Batch {
     remaining: AtomicUsize,
     then: Option<Box<Mail>>,

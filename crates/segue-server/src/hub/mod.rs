@@ -21,7 +21,7 @@ use segue_proto::session::GoAwaySignal;
 
 pub use bell::Bell;
 pub use mail::{Batch, Mail, Mailbox, Wake};
-pub use slot::{Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
+pub use slot::{CutPlan, Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
 
 use crate::config::{MAX_HANDOVERS, MAX_PARKED, WallClock};
 use crate::drain::{Drain, Event as DrainEvent, Outcome};
@@ -86,7 +86,7 @@ pub enum Watch {
 pub struct Draining;
 
 /// What a publisher asks with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ask {
     /// App and name.
     pub key: StreamKey,
@@ -297,6 +297,7 @@ impl Hub {
         let mut record = None;
         let mut state = slot.lock();
         let leg = state.legs.remove(&conn)?;
+        state.settling.insert(conn, false);
         // A client of Go Away alone may say deleteStream on its way to the next server: wire facts, Go Away.
         let finished = leaving == Leaving::Finished && (leg.told.is_none() || leg.announce.segue);
         state.last_left = Some(leg.told);
@@ -334,6 +335,11 @@ impl Hub {
             self.forget(slot);
         }
         record
+    }
+
+    /// A connection whose leg is over waits for nothing any more.
+    pub fn settled(&self, slot: &Slot, conn: ConnId) {
+        slot.lock().settling.remove(&conn);
     }
 
     /// A connection asks to watch.
@@ -408,7 +414,7 @@ impl Hub {
                         leg.granted = grants;
                     }
                     state.end_viewers = false;
-                    state.cut_at_boundary = false;
+                    state.cut = None;
                     slot.live.store(true, Ordering::Release);
                     self.post(conn, Mail::Granted(conn));
                     for viewer in self.take_parked(Some(&slot.key)) {
@@ -423,8 +429,12 @@ impl Hub {
                 }
                 log::Event::Fenced { conn } => self.post(conn, Mail::Fenced(conn)),
                 log::Event::Appended => readable = true,
-                log::Event::LegEnded { .. } => {
+                log::Event::LegEnded { conn, .. } => {
                     readable = true;
+                    if let Some(landed) = state.settling.get_mut(&conn) {
+                        *landed = true;
+                        self.post(conn, Mail::Progress(conn));
+                    }
                     self.poke_drain();
                 }
                 log::Event::Spliced(splice) => self.spliced(slot, state, &splice),
@@ -470,22 +480,24 @@ impl Hub {
     pub fn announce(&self, slot: &Arc<Slot>, state: &State) {
         for shard in state.viewer_shards.keys() {
             let Some(flag) = slot.notified.get(*shard) else { continue };
-            if !flag.swap(true, Ordering::AcqRel) {
-                if let Some(mailbox) = self.mailboxes.get(*shard) {
-                    mailbox.post(Mail::Readable(slot.clone()));
-                }
+            if !flag.swap(true, Ordering::AcqRel)
+                && let Some(mailbox) = self.mailboxes.get(*shard)
+            {
+                mailbox.post(Mail::Readable(slot.clone()));
             }
         }
-        if let Some(recording) = &slot.recording {
-            if !recording.notified.swap(true, Ordering::AcqRel) {
-                self.bell.ring(slot.clone());
-            }
+        if let Some(recording) = &slot.recording
+            && !recording.notified.swap(true, Ordering::AcqRel)
+        {
+            self.bell.ring(slot.clone());
         }
     }
 
     /// The recorder got on with a stream: acknowledgements of its publishers may go on.
     pub fn recorded(&self, slot: &Slot) {
-        let legs: Vec<ConnId> = slot.lock().legs.keys().copied().collect();
+        let state = slot.lock();
+        let legs: Vec<ConnId> = state.legs.keys().chain(state.settling.keys()).copied().collect();
+        drop(state);
         for conn in legs {
             self.post(conn, Mail::Progress(conn));
         }
@@ -502,10 +514,10 @@ impl Hub {
 
     /// Makes the first shard look at the drain soon.
     pub fn poke_drain(&self) {
-        if !self.drain_poked.swap(true, Ordering::AcqRel) {
-            if let Some(mailbox) = self.mailboxes.first() {
-                mailbox.wake();
-            }
+        if !self.drain_poked.swap(true, Ordering::AcqRel)
+            && let Some(mailbox) = self.mailboxes.first()
+        {
+            mailbox.wake();
         }
     }
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use segue_proto::Moment;
 use segue_proto::caps::Announce;
 use segue_proto::log::{self, ConnId};
 use segue_proto::session::GoAwaySignal;
@@ -27,7 +29,7 @@ impl fmt::Debug for StreamKey {
 }
 
 /// One publisher connection of a stream, as far as others must know it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Leg {
     /// What its client announced.
     pub announce: Announce,
@@ -49,8 +51,20 @@ pub struct Leg {
     pub target: Option<String>,
 }
 
+/// Without the `tcUrl`, which may hold a key.
+impl fmt::Debug for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leg")
+            .field("announce", &self.announce)
+            .field("told", &self.told)
+            .field("granted", &self.granted)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One watching connection, as far as others must know it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Watcher {
     /// What its client announced.
     pub announce: Announce,
@@ -58,6 +72,34 @@ pub struct Watcher {
     pub tc_url: String,
     /// It was told to go, or is about to be.
     pub told: bool,
+}
+
+/// Without the `tcUrl`, which may hold a key.
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("announce", &self.announce)
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When a drain cuts who is still publishing.
+#[derive(Debug, Clone, Copy)]
+pub struct CutPlan {
+    /// At the latest then.
+    pub deadline: Moment,
+    /// At a boundary, no longer before that than this.
+    pub at_most: Duration,
+}
+
+impl CutPlan {
+    /// From when on a boundary ends a leg whose GOPs last `gop`: one GOP before the deadline, and a little for the
+    /// network's jitter. With less, a keyframe on either edge would be missed and the cut come inside a GOP.
+    pub fn from(&self, gop: Option<Duration>) -> Moment {
+        let gop = gop.unwrap_or_default();
+        self.deadline - (gop + gop / 20).min(self.at_most)
+    }
 }
 
 /// What the lock of a [`Slot`] guards.
@@ -73,10 +115,12 @@ pub struct State {
     pub(super) viewer_shards: BTreeMap<usize, usize>,
     /// Grants so far.
     pub(super) grants: u64,
+    /// Connections whose leg is over and whose last acknowledgement is still to come; whether all of it is in the log.
+    pub(super) settling: BTreeMap<ConnId, bool>,
     /// How the leg that left last was told.
     pub(super) last_left: Option<Option<GoAwaySignal>>,
-    /// Drain: the next boundary of any leg ends it.
-    pub cut_at_boundary: bool,
+    /// Drain: a boundary near enough to the deadline ends the leg.
+    pub cut: Option<CutPlan>,
     /// Drain: the leg is over, viewers read to the end of the log and are ended.
     pub end_viewers: bool,
     /// The log has said that the stream is over.
@@ -92,6 +136,17 @@ impl State {
     /// The newest message's timestamp on the stream's timeline, in ms.
     pub fn last_timestamp(&self) -> Option<u32> {
         (self.log.next_seq() > 0).then(|| self.log.position().timestamp.as_millis())
+    }
+
+    /// Whether all that was given to the log for this connection is in it, and what comes next would be.
+    pub(crate) fn has_all_of(&self, conn: ConnId) -> bool {
+        let writes = self.log.publisher() == Some(conn) && !self.log.is_held(conn);
+        writes || self.settling.get(&conn).is_some_and(|landed| *landed)
+    }
+
+    /// Whether a boundary that comes now ends the leg.
+    pub fn cuts_now(&self, now: Moment) -> bool {
+        self.cut.is_some_and(|plan| now >= plan.from(self.log.gop()))
     }
 
     /// The leg granted last, if it is still here.
@@ -229,8 +284,9 @@ impl Slot {
                 viewers: BTreeMap::new(),
                 viewer_shards: BTreeMap::new(),
                 grants: 0,
+                settling: BTreeMap::new(),
                 last_left: None,
-                cut_at_boundary: false,
+                cut: None,
                 end_viewers: false,
                 ended: false,
             }),

@@ -58,6 +58,9 @@ impl Conn {
             Role::Parked(_) => self.detach(core, now),
             _ => {}
         }
+        if !self.deaf && !matches!(self.role, Role::Publisher(_)) {
+            self.taken = self.session.consumed();
+        }
         let by_drain = core.hub.is_draining() || core.hub.is_stopping();
         self.closing = Some(Closing { phase: Phase::Settling { until: now + SETTLE }, by_drain });
     }
@@ -117,10 +120,10 @@ impl Conn {
             }
         }
         self.closing = Some(closing);
-        if let Phase::Lingering { until } = closing.phase {
-            if self.peer_ended || now >= until {
-                self.gone(core, now);
-            }
+        if let Phase::Lingering { until } = closing.phase
+            && (self.peer_ended || now >= until)
+        {
+            self.gone(core, now);
         }
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Conn {
     pub(super) role: Role,
     pub(super) client: Option<Client>,
     pub(super) closing: Option<Closing>,
+    /// What was taken of a connection that does not publish.
+    pub(super) taken: u64,
     /// The peer sends nothing more.
     pub(super) peer_ended: bool,
     /// The session gave up: nothing more is fed to it.
@@ -74,6 +76,7 @@ impl Conn {
             role: Role::Idle,
             client: None,
             closing: None,
+            taken: 0,
             peer_ended: false,
             deaf: false,
             progress: now,
@@ -106,7 +109,11 @@ impl Conn {
         }
         match &self.role {
             Role::Publisher(_) => self.checkpoint(now),
-            _ if self.closing.is_none() => self.session.taken(self.session.consumed(), now),
+            _ if self.closing.is_none() => {
+                self.taken = self.session.consumed();
+                self.session.taken(self.taken, now);
+            }
+            // What follows a refused publish is not taken.
             _ => {}
         }
     }
@@ -119,10 +126,10 @@ impl Conn {
 
     fn event(&mut self, core: &mut Core, event: Event, now: Moment) {
         match event {
-            Event::Media { message, .. } => return self.media(core, message, now),
-            Event::LegHeader { header, .. } => return self.leg_header(core, header, now),
-            Event::Unpublish { .. } => return self.unpublished(core, now),
-            _ if self.closing.is_some() => return,
+            Event::Media { message, .. } => self.media(core, message, now),
+            Event::LegHeader { header, .. } => self.leg_header(core, header, now),
+            Event::Unpublish { .. } => self.unpublished(core, now),
+            _ if self.closing.is_some() => (),
             Event::Connect { app, tc_url, announce, .. } => self.connected(core, &app, tc_url, announce, now),
             Event::Publish { stream, name } => self.publish(core, stream, &name, now),
             Event::Play { stream, name, resume } => self.play(core, stream, &name, resume, now),
@@ -277,17 +284,18 @@ impl Conn {
     }
 
     pub(super) fn handle_timeout(&mut self, core: &mut Core, now: Moment) {
-        if self.closing.is_none() && !self.deaf {
-            if let Err(error) = self.session.handle_timeout(now) {
-                return self.failed(core, &error, now);
-            }
+        if self.closing.is_none()
+            && !self.deaf
+            && let Err(error) = self.session.handle_timeout(now)
+        {
+            return self.failed(core, &error, now);
         }
-        if let Role::Parked(parked) = &self.role {
-            if now >= parked.until {
-                let stream = parked.stream;
-                self.stop_play(core);
-                self.session.play_refused(stream, code::PLAY_STREAM_NOT_FOUND, "the stream is not here");
-            }
+        if let Role::Parked(parked) = &self.role
+            && now >= parked.until
+        {
+            let stream = parked.stream;
+            self.stop_play(core);
+            self.session.play_refused(stream, code::PLAY_STREAM_NOT_FOUND, "the stream is not here");
         }
         if self.is_stalled(now) {
             tracing::info!(peer = %self.peer, "dropping a viewer that takes nothing");

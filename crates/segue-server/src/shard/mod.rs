@@ -179,13 +179,14 @@ impl Shard {
         self.with(number(conn), |conn, _| conn.progressed(now));
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do; never before `now`.
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
         let own = earliest(
             self.timers.first().map(|(at, _)| *at),
             self.core.slot_timers.values().map(|(at, _)| *at).min(),
         );
-        if self.core.index == 0 { earliest(own, self.core.hub.drain().wake_at(now)) } else { own }
+        let drain = if self.core.index == 0 { self.core.hub.drain().wake_at() } else { None };
+        earliest(own, drain).map(|at| at.max(now))
     }
 
     /// Does what is due.
@@ -213,7 +214,7 @@ impl Shard {
         if self.core.index == 0 {
             let hub = self.core.hub.clone();
             let mut drain = hub.drain();
-            if drain.wake_at(now).is_some_and(|at| at <= now) {
+            if drain.wake_at().is_some_and(|at| at <= now) {
                 drain.tick(&hub, now);
             }
         }
@@ -280,10 +281,10 @@ impl Shard {
             }
             Mail::Tell { conn, tc_url, batch } => {
                 self.with(number(conn), |conn, core| conn.tell(core, tc_url, now));
-                if let Some(mail) = batch.done() {
-                    if let Mail::Tell { conn, .. } = &mail {
-                        self.core.hub.post(*conn, mail);
-                    }
+                if let Some(mail) = batch.done()
+                    && let Mail::Tell { conn, .. } = &mail
+                {
+                    self.core.hub.post(*conn, mail);
                 }
             }
             Mail::Stop => {

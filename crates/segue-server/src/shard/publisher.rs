@@ -78,9 +78,12 @@ impl Publisher {
     fn checkpoint(&mut self, conn: segue_proto::log::ConnId, offset: u64, now: Moment) {
         let state = self.slot.lock();
         self.held = state.log.is_held(conn);
-        if self.held || offset <= self.checkpoints.back().map_or(self.taken, |last| last.offset) {
+        let known = self.checkpoints.back().map_or(self.taken, |last| last.offset);
+        // What a leg without the claim sends is not in the log, and must never look so to its client.
+        if !state.has_all_of(conn) || offset <= known {
             return;
         }
+        self.held = false;
         let seq = state.log.next_seq();
         drop(state);
         let full = self.checkpoints.len() >= MAX_CHECKPOINTS;
@@ -97,15 +100,14 @@ impl Publisher {
     fn advance(&mut self, now: Moment) -> Option<u64> {
         let before = self.taken;
         let mut recorded = self.slot.recorded();
-        if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording) {
-            if first.seq > recorded
-                && now >= first.at + RECORDER_LAG
-                && recording.state() == RecorderState::Ok
-            {
-                tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
-                recording.set_state(RecorderState::Degraded);
-                recorded = u64::MAX;
-            }
+        if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording)
+            && first.seq > recorded
+            && now >= first.at + RECORDER_LAG
+            && recording.state() == RecorderState::Ok
+        {
+            tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
+            recording.set_state(RecorderState::Degraded);
+            recorded = u64::MAX;
         }
         while let Some(first) = self.checkpoints.front().copied().filter(|first| first.seq <= recorded) {
             self.taken = first.offset;
@@ -118,10 +120,10 @@ impl Publisher {
 impl Conn {
     /// The log let the leg in.
     pub(super) fn granted(&mut self) {
-        if let Role::Publisher(publisher) = &self.role {
-            if self.closing.is_none() {
-                self.session.publish_start(publisher.stream);
-            }
+        if let Role::Publisher(publisher) = &self.role
+            && self.closing.is_none()
+        {
+            self.session.publish_start(publisher.stream);
         }
     }
 
@@ -168,7 +170,7 @@ impl Conn {
         let slot = publisher.slot.clone();
         let mut state = slot.lock();
         let boundary = state.log.is_boundary(&message);
-        if state.cut_at_boundary && boundary && state.log.publisher() == Some(id) {
+        if boundary && state.cuts_now(now) && state.log.publisher() == Some(id) {
             drop(state);
             publisher.taking = false;
             self.leave(core, Leaving::Cut, now);
@@ -190,13 +192,14 @@ impl Conn {
     }
 
     pub(super) fn leg_header(&mut self, core: &mut Core, header: LegHeader, now: Moment) {
-        if let Role::Publisher(publisher) = &self.role {
-            if publisher.taking && core.switches.segue {
-                let slot = publisher.slot.clone();
-                let mut state = slot.lock();
-                state.log.leg_header(self.id, header, now);
-                core.settle(&slot, &mut state);
-            }
+        if let Role::Publisher(publisher) = &self.role
+            && publisher.taking
+            && core.switches.segue
+        {
+            let slot = publisher.slot.clone();
+            let mut state = slot.lock();
+            state.log.leg_header(self.id, header, now);
+            core.settle(&slot, &mut state);
         }
     }
 
@@ -211,6 +214,7 @@ impl Conn {
             self.close(core, now);
         } else if self.closing.is_none() {
             self.file_record(core, false);
+            self.taken = self.session.consumed();
             self.role = Role::Idle;
             self.set_busy(core, false);
         }
@@ -242,10 +246,10 @@ impl Conn {
     /// Notes what the log has of this publisher, and acknowledges what may be.
     pub(super) fn checkpoint(&mut self, now: Moment) {
         let (id, offset) = (self.id, self.session.consumed());
-        if let Role::Publisher(publisher) = &mut self.role {
-            if publisher.taking {
-                publisher.checkpoint(id, offset, now);
-            }
+        if let Role::Publisher(publisher) = &mut self.role
+            && publisher.taking
+        {
+            publisher.checkpoint(id, offset, now);
         }
         self.acknowledge(now);
     }
@@ -258,10 +262,10 @@ impl Conn {
         if publisher.held {
             publisher.checkpoint(id, offset, now);
         }
-        if let Some(taken) = publisher.advance(now) {
-            if !last_said {
-                self.session.taken(taken, now);
-            }
+        if let Some(taken) = publisher.advance(now)
+            && !last_said
+        {
+            self.session.taken(taken, now);
         }
     }
 
@@ -270,13 +274,13 @@ impl Conn {
         if !self.announce().segue {
             return;
         }
-        let consumed = self.session.consumed();
+        let idle = self.taken;
         let (taken, settled) = match &mut self.role {
             Role::Publisher(publisher) => {
                 publisher.taking = false;
                 (publisher.taken, publisher.is_settled() && publisher.late == 0)
             }
-            _ => (consumed, true),
+            _ => (idle, true),
         };
         self.session.final_acknowledgement(taken);
         self.file_record(core, settled);
@@ -285,11 +289,11 @@ impl Conn {
     /// Writes the hand-over record, now that it is known what was acknowledged.
     pub(super) fn file_record(&mut self, core: &Core, settled: bool) {
         let segue = self.announce().segue;
-        if let Role::Publisher(publisher) = &mut self.role {
-            if let Some(mut record) = publisher.record.take() {
-                record.confirmed = segue.then_some(settled);
-                core.hub.record(record);
-            }
+        let Role::Publisher(publisher) = &mut self.role else { return };
+        core.hub.settled(&publisher.slot, self.id);
+        if let Some(mut record) = publisher.record.take() {
+            record.confirmed = segue.then_some(settled);
+            core.hub.record(record);
         }
     }
 

@@ -121,20 +121,20 @@ impl Conn {
 
     /// The connection is gone.
     pub(super) fn part_viewer(&mut self, core: &mut Core) {
-        if let Role::Viewer(viewer) = &mut self.role {
-            if !std::mem::replace(&mut viewer.ended, true) {
-                viewer.part(core, self.id, self.number, false);
-            }
+        if let Role::Viewer(viewer) = &mut self.role
+            && !std::mem::replace(&mut viewer.ended, true)
+        {
+            viewer.part(core, self.id, self.number, false);
         }
     }
 
     /// The server stops: the viewer is told that nothing more comes.
     pub(super) fn end_viewer(&mut self, core: &mut Core) {
-        if let Role::Viewer(viewer) = &mut self.role {
-            if !std::mem::replace(&mut viewer.ended, true) {
-                self.session.stream_eof(viewer.stream);
-                viewer.part(core, self.id, self.number, false);
-            }
+        if let Role::Viewer(viewer) = &mut self.role
+            && !std::mem::replace(&mut viewer.ended, true)
+        {
+            self.session.stream_eof(viewer.stream);
+            viewer.part(core, self.id, self.number, false);
         }
     }
 }

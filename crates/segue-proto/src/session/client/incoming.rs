@@ -11,6 +11,12 @@ use crate::message::status::{Status, code};
 use crate::message::user_control::UserControl;
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
 use crate::session::{GoAwaySignal, MAX_BACKLOG, leg};
+use crate::url::mask;
+
+/// Characters kept of a server's description.
+const MAX_DESCRIPTION: usize = 200;
+/// Names shorter than this are found in any text, and are no secret.
+const MIN_SECRET: usize = 3;
 
 impl Session {
     pub(super) fn message(&mut self, message: Message) -> Result<Option<Event>, Error> {
@@ -165,16 +171,29 @@ impl Session {
     fn rejected(&mut self, status: Status) -> Event {
         self.phase = Phase::Rejected;
         self.deadline = None;
-        Event::Rejected { code: status.code, description: status.description, redirect: status.redirect }
+        let description = self.printable(&status.description);
+        Event::Rejected { code: status.code, description, redirect: status.redirect }
     }
 
     fn refused(&mut self, status: Status) -> Event {
         self.over();
-        let Status { code, description, .. } = status;
+        let description = self.printable(&status.description);
+        let code = status.code;
         match self.role {
             Role::Publisher => Event::PublishRefused { code, description },
             Role::Player => Event::PlayRefused { code, description },
         }
+    }
+
+    /// A description that a person may be shown: servers like to repeat the name in it, which is the key.
+    fn printable(&self, text: &str) -> String {
+        let url = &self.config.url;
+        let mut text = text.to_owned();
+        let secrets = [Some(url.stream_name()), Some(url.name.clone()), url.query.clone()];
+        for secret in secrets.into_iter().flatten().filter(|secret| secret.len() >= MIN_SECRET) {
+            text = text.replace(&secret, &mask(&url.name));
+        }
+        text.chars().take(MAX_DESCRIPTION).map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 
     /// The stream is refused or gone. Its message stream stays, and can be asked for again.

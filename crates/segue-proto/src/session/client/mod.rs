@@ -73,7 +73,7 @@ pub enum Event {
     Rejected {
         /// The status code; may be empty.
         code: String,
-        /// For a person.
+        /// For a person: the key and control characters taken out, cut to a line's length.
         description: String,
         /// The `tcUrl` to try instead.
         redirect: Option<String>,
@@ -86,7 +86,7 @@ pub enum Event {
     PublishRefused {
         /// The status code.
         code: String,
-        /// For a person.
+        /// For a person: the key and control characters taken out, cut to a line's length.
         description: String,
     },
     /// The play begins.
@@ -95,7 +95,7 @@ pub enum Event {
     PlayRefused {
         /// The status code.
         code: String,
-        /// For a person.
+        /// For a person: the key and control characters taken out, cut to a line's length.
         description: String,
     },
     /// There is no such stream: `NetStream.Play.StreamNotFound`.

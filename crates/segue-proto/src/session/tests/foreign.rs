@@ -36,6 +36,29 @@ fn h25_ffmpeg_announces_nothing_and_is_told_nothing() {
     assert_eq!(foreign.received(), []);
 }
 
+/// What ffmpeg 5.1 and librtmp 2.4 (GStreamer) wrote behind the handshake while they published `live/x`, as far as a
+/// deleted stream: see `chunk::captures`.
+#[test]
+fn captured_publishers_are_understood() {
+    let captures: [&[u8]; 2] = [
+        include_bytes!("../../chunk/testdata/ffmpeg-5.1.bin"),
+        include_bytes!("../../chunk/testdata/librtmp-2.4.bin"),
+    ];
+    for capture in captures {
+        let mut foreign = Foreign::new();
+        foreign.feed(capture).unwrap();
+        let events = foreign.take_events();
+        assert!(
+            matches!(&events[0], server::Event::Connect { app, announce: Announce::NONE, .. } if app == "live")
+        );
+        assert_eq!(events[1], server::Event::Publish { stream: STREAM, name: "x".into() });
+        let media = events.iter().filter(|event| matches!(event, server::Event::Media { .. })).count();
+        assert!(media > 3, "{events:?}");
+        assert!(events.len() <= media + 3, "nothing else but an end: {events:?}");
+        assert_eq!(foreign.server.consumed(), capture.len() as u64);
+    }
+}
+
 /// The same command from our own client, but for what it says: properties in the order that servers know.
 #[test]
 fn our_connect_resembles_ffmpegs() {

@@ -22,6 +22,7 @@ mod foreign;
 mod go_away;
 mod play;
 mod publish;
+mod scripted;
 mod splits;
 
 const STREAM: MessageStreamId = MessageStreamId(1);

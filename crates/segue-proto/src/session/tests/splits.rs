@@ -76,7 +76,7 @@ fn client_with(role: client::Role, bytes: &[u8], sizes: &[usize]) -> (Vec<client
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_split_gives_the_same(sizes in prop::collection::vec(1usize..4000, 1..12), small in prop::collection::vec(1usize..40, 1..5)) {

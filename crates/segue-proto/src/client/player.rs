@@ -1,0 +1,483 @@
+//! The player: one stream out, from one server after another. Joins the sessions of its connections with the viewer's
+//! hand-over. Here are its configuration, its inputs and what a session's events mean; `pursuit` looks for the next
+//! connection.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::caps::Announce;
+use crate::client::{
+    Action, Closed, ConnId, DialError, Ending, Machine, Notice, Outcome, PeerAddr, RedirectPolicy,
+};
+use crate::handover::backoff::{Backoff, Rng};
+use crate::handover::record::{HandoverResult, Record};
+use crate::handover::viewer::{Join, LegId, Output, Viewer};
+use crate::outqueue::OutQueue;
+use crate::session::client::{Config as SessionConfig, Event, Role, Session};
+use crate::time::{Moment, earliest};
+use crate::url::RtmpUrl;
+
+mod pursuit;
+
+use pursuit::Pursuit;
+
+/// How long a connection that is not needed any more may take to end in order.
+pub const LEAVE_BOUND: Duration = Duration::from_secs(2);
+
+/// What a player is to do.
+#[derive(Clone, Debug)]
+pub struct PlayerConfig {
+    /// The stream.
+    pub url: RtmpUrl,
+    /// Which signals are announced.
+    pub announce: Announce,
+    /// Whether the `segue` extension is announced and used; replaces [`Announce::segue`].
+    pub segue: bool,
+    /// Where servers may send us.
+    pub redirect: RedirectPolicy,
+    /// How long a stream that is not there yet is waited for.
+    pub wait: Duration,
+    /// How long a stream that was lost is looked for.
+    pub retry: Duration,
+    /// `flashVer`; `None` for our own.
+    pub flash_ver: Option<String>,
+}
+
+impl PlayerConfig {
+    /// For `url`, with both signals and `segue` announced, redirects to the same host, and the usual bounds: 10 s for the
+    /// stream to begin, 15 s for it to come back.
+    pub fn new(url: RtmpUrl) -> Self {
+        Self {
+            url,
+            announce: Announce::ALL,
+            segue: true,
+            redirect: RedirectPolicy::SameHost,
+            wait: Duration::from_secs(10),
+            retry: Duration::from_secs(15),
+            flash_ver: None,
+        }
+    }
+}
+
+/// A player. See [`Machine`] for how to drive it; media comes out as [`Action::Media`].
+#[derive(Debug)]
+pub struct Player {
+    config: PlayerConfig,
+    rng: Rng,
+    viewer: Viewer,
+    conns: BTreeMap<ConnId, Conn>,
+    /// The connection that delivers.
+    main: Option<ConnId>,
+    /// The one that is to deliver next.
+    next: Option<ConnId>,
+    next_conn: u64,
+    pursuit: Option<Pursuit>,
+    /// Since when nothing delivers.
+    lost_since: Option<Moment>,
+    /// Whether the last leg ended with its publisher's word that the stream did.
+    unpublished: bool,
+    /// Where the stream came from last.
+    last_url: RtmpUrl,
+    hops: u32,
+    last_hop: Moment,
+    /// What went wrong last; for the outcome.
+    trouble: String,
+    outcome: Option<Outcome>,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+struct Conn {
+    url: RtmpUrl,
+    session: Option<Session>,
+    phase: Phase,
+    /// It was told to go.
+    told: bool,
+    unpublished: bool,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Dialing(Moment),
+    Connecting,
+    /// `play` is sent; nothing came yet.
+    Asked,
+    /// There is no such stream yet: `play` again then.
+    AskAgain(Moment),
+    Playing,
+    /// Not needed any more: closed by its end, or then.
+    Leaving(Moment),
+}
+
+impl Player {
+    /// A player that begins to dial at `now`. All its randomness comes from `seed`.
+    pub fn new(config: PlayerConfig, seed: [u8; 32], now: Moment) -> Self {
+        let mut player = Self {
+            rng: Rng::new(seed),
+            viewer: Viewer::new(),
+            conns: BTreeMap::new(),
+            main: None,
+            next: None,
+            next_conn: 0,
+            pursuit: Some(Pursuit::start(now)),
+            lost_since: Some(now),
+            unpublished: false,
+            last_url: config.url.clone(),
+            hops: 0,
+            last_hop: now,
+            trouble: "the stream is not there".to_owned(),
+            outcome: None,
+            actions: VecDeque::new(),
+            config,
+        };
+        player.handle_timeout(now);
+        player
+    }
+
+    /// Stops: the caller has seen enough.
+    pub fn stop(&mut self, _now: Moment) {
+        for conn in self.conns.values_mut() {
+            if let Some(session) = &mut conn.session {
+                session.stop_play();
+            }
+        }
+        self.done(Ending::Aborted);
+    }
+
+    /// Media messages received so far.
+    pub fn received_count(&self) -> u64 {
+        self.viewer.count()
+    }
+
+    /// Media messages known to be missing.
+    pub fn missing(&self) -> u64 {
+        self.viewer.missing()
+    }
+
+    /// The server that delivers, `host:port`.
+    pub fn server(&self) -> Option<String> {
+        self.main.and_then(|conn| self.conns.get(&conn)).map(|conn| conn.url.authority())
+    }
+
+    fn notice(&mut self, text: String) {
+        self.actions.push_back(Action::Notice(Notice(text)));
+    }
+
+    fn new_session(&mut self, url: &RtmpUrl, now: Moment) -> Session {
+        let announce = Announce { segue: self.config.segue, ..self.config.announce };
+        let mut config = SessionConfig { announce, ..SessionConfig::new(url.clone()) };
+        if let Some(flash_ver) = &self.config.flash_ver {
+            config.flash_ver.clone_from(flash_ver);
+        }
+        Session::new(config, Role::Player, self.rng.bytes(), now)
+    }
+
+    fn drain_events(&mut self, id: ConnId, now: Moment) {
+        while let Some(session) = self.conns.get_mut(&id).and_then(|conn| conn.session.as_mut()) {
+            match session.poll_event() {
+                Ok(Some(event)) => self.event(id, event, now),
+                Ok(None) => return,
+                Err(error) => return self.gone(id, &error.to_string(), now),
+            }
+        }
+    }
+
+    fn event(&mut self, id: ConnId, event: Event, now: Moment) {
+        let is_next = self.next == Some(id);
+        let takes_draining = self.takes_draining();
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if matches!(conn.phase, Phase::Leaving(_)) {
+            return;
+        }
+        match event {
+            Event::Connected(info) => {
+                if info.draining && !takes_draining {
+                    return self.next_failed("the server is draining", now);
+                }
+                if let Some(session) = &mut conn.session {
+                    session.create_stream();
+                }
+            }
+            Event::Rejected { code, description, redirect } => {
+                self.rejected(id, &super::reason(&code, &description), redirect.as_deref(), now);
+            }
+            Event::StreamCreated(_) => self.ask(id),
+            Event::PlayRefused { code, description } => {
+                self.refused(id, &super::reason(&code, &description), now);
+            }
+            Event::StreamNotFound => self.refused(id, "the stream is not there", now),
+            Event::Position(position) => {
+                self.viewer.position(LegId(id.0), position);
+                self.drain_viewer(now);
+            }
+            Event::Media(message) => {
+                conn.phase = Phase::Playing;
+                if self.main.is_none() && is_next {
+                    self.promote(id, now);
+                }
+                let held = self.viewer.message(LegId(id.0), message);
+                self.drain_viewer(now);
+                if held.is_err() {
+                    self.next_failed("too far ahead of the old server", now);
+                }
+            }
+            Event::Unpublished | Event::PlayStopped | Event::StreamEof => {
+                conn.unpublished |= event == Event::Unpublished;
+                if !is_next {
+                    self.leg_ended(id, now);
+                } else if conn.phase == Phase::Asked {
+                    self.refused(id, "the stream has ended", now);
+                }
+            }
+            Event::GoAway { signal, tc_url } => self.told(id, signal, tc_url.as_deref(), now),
+            Event::PlayStarted | Event::PublishStarted | Event::PublishRefused { .. } => {}
+            Event::Acknowledged { .. } | Event::Status { .. } => {}
+        }
+    }
+
+    /// Sends `play`, naming the next message if its index is known.
+    fn ask(&mut self, id: ConnId) {
+        let resume = self.viewer.resume();
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.phase = Phase::Asked;
+        if let Some(session) = &mut conn.session {
+            session.play(resume);
+        }
+        self.viewer.end(LegId(id.0));
+        self.viewer.begin(LegId(id.0));
+    }
+
+    /// The stream is not (or no longer) there. One that has not begun is asked for again.
+    fn refused(&mut self, id: ConnId, why: &str, now: Moment) {
+        self.trouble = why.to_owned();
+        if self.main == Some(id) {
+            return self.leg_ended(id, now);
+        }
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.phase = Phase::AskAgain(now + conn.backoff.next(&mut self.rng));
+    }
+
+    /// The connection that delivers says that there is no more. If it was told to go, that is the leg's end and not the
+    /// stream's.
+    fn leg_ended(&mut self, id: ConnId, now: Moment) {
+        let Some(conn) = self.conns.get(&id).filter(|_| self.main == Some(id)) else { return };
+        if !conn.told {
+            return self.done(Ending::Complete);
+        }
+        self.unpublished |= conn.unpublished;
+        self.leave(id, now);
+        self.lost(id, now);
+    }
+
+    /// The connection that delivered has ended. What is held of the next one follows now.
+    fn lost(&mut self, id: ConnId, now: Moment) {
+        self.main = None;
+        self.lost_since = Some(now);
+        self.viewer.end(LegId(id.0));
+        if let Some(next) = self.next
+            && self.conns.get(&next).is_some_and(|conn| conn.phase == Phase::Playing)
+        {
+            self.promote(next, now);
+        }
+        self.drain_viewer(now);
+        if self.main.is_none() {
+            self.hurry(now);
+        }
+    }
+
+    /// That connection delivers from now on.
+    fn promote(&mut self, id: ConnId, now: Moment) {
+        if self.main == Some(id) {
+            return;
+        }
+        self.next = None;
+        if let Some(old) = self.main.replace(id) {
+            self.leave(old, now);
+        }
+        if let Some(conn) = self.conns.get(&id) {
+            self.last_url = conn.url.clone();
+        }
+        (self.lost_since, self.unpublished) = (None, false);
+    }
+
+    fn drain_viewer(&mut self, now: Moment) {
+        while let Some(output) = self.viewer.poll() {
+            match output {
+                Output::Media(message) => self.actions.push_back(Action::Media(message)),
+                Output::Leads(leg) => self.promote(ConnId(leg.0), now),
+                Output::Joined(join) => self.joined(&join),
+            }
+        }
+        // The stream's first leg joins nothing.
+        if self.main.is_some() && self.pursuit.as_ref().is_some_and(Pursuit::is_start) {
+            self.pursuit = None;
+        }
+    }
+
+    fn joined(&mut self, join: &Join) {
+        let to = self.conns.get(&ConnId(join.leg.0)).map(|conn| conn.url.authority());
+        let pursuit = self.pursuit.take();
+        let from = pursuit.as_ref().and_then(|pursuit| pursuit.from.clone());
+        let record = Record {
+            missing: join.missing,
+            overlap: Some(join.overlap),
+            old_last_ts: Some(join.old_last.as_millis()),
+            new_first_ts: Some(join.new_first.as_millis()),
+            to,
+            ..self.record(pursuit.as_ref(), from, HandoverResult::Moved)
+        };
+        self.actions.push_back(Action::Handover(record));
+    }
+
+    fn record(&self, pursuit: Option<&Pursuit>, from: Option<String>, result: HandoverResult) -> Record {
+        Record {
+            stream: self.config.url.stream_id(),
+            at: None,
+            cause: pursuit.map_or(crate::handover::record::Cause::Crash, |pursuit| pursuit.cause),
+            signal: pursuit.and_then(|pursuit| pursuit.signal).into(),
+            from,
+            to: None,
+            old_last_ts: self.viewer.last().map(|last| last.as_millis()),
+            new_first_ts: None,
+            missing: None,
+            overlap: None,
+            delay_ms: None,
+            confirmed: None,
+            result,
+        }
+    }
+
+    /// Ends the play on a connection in order.
+    fn leave(&mut self, id: ConnId, now: Moment) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.phase = Phase::Leaving(now + LEAVE_BOUND);
+            if let Some(session) = &mut conn.session {
+                session.stop_play();
+            }
+            self.actions.push_back(Action::ShutdownWrite(id));
+        }
+    }
+
+    fn close(&mut self, id: ConnId) {
+        if self.conns.remove(&id).is_some() {
+            self.actions.push_back(Action::Close(id));
+        }
+    }
+
+    /// A connection is gone, or of no more use.
+    fn gone(&mut self, id: ConnId, why: &str, now: Moment) {
+        if self.next == Some(id) {
+            return self.next_failed(why, now);
+        }
+        let was_main = self.main == Some(id);
+        self.close(id);
+        if was_main {
+            self.trouble = why.to_owned();
+            self.lost(id, now);
+        }
+    }
+
+    fn done(&mut self, ending: Ending) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if let (Ending::Lost(_), Some(pursuit)) = (&ending, self.pursuit.take()) {
+            let record = self.record(Some(&pursuit), pursuit.from.clone(), HandoverResult::Lost);
+            self.actions.push_back(Action::Handover(record));
+        }
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.close(id);
+        }
+        (self.main, self.next, self.pursuit, self.lost_since) = (None, None, None, None);
+        let outcome = Outcome { ending, confirmed: None, missing: self.viewer.missing() };
+        self.outcome = Some(outcome.clone());
+        self.actions.push_back(Action::Finished(outcome));
+    }
+
+    fn timeouts(&mut self, id: ConnId, now: Moment) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        match conn.phase {
+            Phase::Dialing(until) if now >= until => return self.gone(id, "timed out dialing", now),
+            Phase::Leaving(until) if now >= until => return self.close(id),
+            Phase::AskAgain(at) if now >= at => return self.ask(id),
+            _ => {}
+        }
+        if let Some(session) = &mut conn.session
+            && let Err(error) = session.handle_timeout(now)
+        {
+            self.gone(id, &error.to_string(), now);
+        }
+    }
+}
+
+impl Machine for Player {
+    fn dialed(&mut self, id: ConnId, result: Result<PeerAddr, DialError>, now: Moment) {
+        if self.next != Some(id) {
+            return;
+        }
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        match result {
+            Ok(_) => {
+                conn.phase = Phase::Connecting;
+                let url = conn.url.clone();
+                let session = self.new_session(&url, now);
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.session = Some(session);
+                }
+            }
+            Err(error) => {
+                let attempt = self.pursuit.as_ref().map_or(0, |pursuit| pursuit.attempt);
+                if self.viewer.count() == 0 && attempt + 1 >= error.addresses {
+                    return self.done(Ending::Failed(error.reason));
+                }
+                self.next_failed(&error.reason, now);
+            }
+        }
+    }
+
+    fn received(&mut self, id: ConnId, data: Bytes, now: Moment) {
+        if let Some(session) = self.conns.get_mut(&id).and_then(|conn| conn.session.as_mut()) {
+            session.receive(data, now);
+            self.drain_events(id, now);
+        }
+    }
+
+    fn peer_closed(&mut self, id: ConnId, _how: Closed, now: Moment) {
+        if self.conns.contains_key(&id) {
+            self.gone(id, "the connection was lost", now);
+        }
+    }
+
+    fn transmit(&mut self, id: ConnId, _now: Moment) -> Option<&mut OutQueue> {
+        self.conns.get_mut(&id)?.session.as_mut().map(Session::out)
+    }
+
+    fn handle_timeout(&mut self, now: Moment) {
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.timeouts(id, now);
+        }
+        if self.given_up_at().is_some_and(|at| now >= at) {
+            return self.give_up();
+        }
+        self.pursue(now);
+    }
+
+    fn wake_at(&self) -> Option<Moment> {
+        let of_conn = |conn: &Conn| {
+            let own = match conn.phase {
+                Phase::Dialing(at) | Phase::Leaving(at) | Phase::AskAgain(at) => Some(at),
+                _ => None,
+            };
+            earliest(own, conn.session.as_ref().and_then(Session::wake_at))
+        };
+        let own = earliest(self.given_up_at(), self.pursuit.as_ref().and_then(|pursuit| pursuit.dial_at));
+        self.conns.values().map(of_conn).fold(own, earliest)
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+}

@@ -1,0 +1,345 @@
+//! The drain under virtual time: who is told what and when, who is cut, and what is reported.
+
+use std::time::Duration;
+
+use segue_proto::handover::record::{HandoverResult, Signal};
+use segue_proto::session::GoAwaySignal::{GoAwayMessage, ReconnectRequest};
+use segue_proto::session::client::Event;
+use segue_server::drain::{Phase, Refused, ServerState};
+
+use crate::world::{GO_AWAY, GOP, PLAIN, RECONNECT, SEGUE, Source, World, request};
+
+const TO: Option<&str> = Some("rtmp://b.test:2000");
+
+#[test]
+fn a_publisher_with_reconnect_is_told_at_once_where_to_and_moves() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", RECONNECT);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 30);
+    let mut ask = request(TO);
+    ask.settle = Duration::from_secs(6);
+    w.drain(ask);
+    let signals = w.client(publisher).signals();
+    assert_eq!(signals, [(ReconnectRequest, Some("rtmp://b.test:2000/live".to_owned()))]);
+    w.stream(publisher, &mut source, 10);
+    assert_eq!(w.hub.board().report().state, ServerState::Draining);
+    w.end(publisher);
+    let report = w.hub.board().report();
+    assert_eq!((report.state, report.phase), (ServerState::Drained, Phase::Done));
+    assert_eq!((report.streams[0].told, report.streams[0].result), ("reconnect-request", Some("moved")));
+    assert!(!report.has_loss());
+    let record = &w.hub.handovers()[0];
+    assert_eq!((record.signal, record.result), (Signal::ReconnectRequest, HandoverResult::Moved));
+    assert_eq!((record.to.as_deref(), record.old_last_ts), (Some("b.test:2000"), Some(39 * 40)));
+    assert_eq!((record.confirmed, record.missing), (None, None));
+}
+
+#[test]
+fn a_publisher_with_segue_that_moves_is_confirmed() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(TO));
+    w.end(publisher);
+    assert_eq!(w.hub.handovers()[0].confirmed, Some(true));
+    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+}
+
+#[test]
+fn type_32_waits_for_the_settle_and_a_keyframe_and_is_repeated_once() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", GO_AWAY);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 60);
+    let mut ask = request(TO);
+    ask.settle = Duration::from_secs(2);
+    w.drain(ask);
+    w.stream(publisher, &mut source, 49);
+    assert!(w.client(publisher).signals().is_empty());
+    // Settled at frame 110; the next keyframe is 125.
+    w.stream(publisher, &mut source, 16);
+    assert!(w.client(publisher).signals().is_empty());
+    w.stream(publisher, &mut source, 1);
+    assert_eq!(w.client(publisher).signals(), [(GoAwayMessage, None)]);
+    let before = w.client(publisher).received;
+    w.stream(publisher, &mut source, GOP as usize - 1);
+    assert_eq!(w.client(publisher).received, before, "nothing but the repeat may follow");
+    w.stream(publisher, &mut source, 1);
+    assert_eq!(w.client(publisher).signals().len(), 2);
+    let before = w.client(publisher).received;
+    w.stream(publisher, &mut source, 60);
+    assert_eq!(w.client(publisher).received, before);
+    // Its deleteStream means that it left.
+    w.client(publisher).session.finish_publish();
+    w.end(publisher);
+    let report = w.hub.board().report();
+    assert_eq!((report.streams[0].told, report.streams[0].result), ("go-away", Some("moved")));
+    assert_eq!(report.state, ServerState::Drained);
+}
+
+#[test]
+fn type_32_with_segue_is_told_without_waiting_for_a_keyframe() {
+    let mut w = World::new();
+    let announce = segue_proto::caps::Announce { reconnect: false, go_away: true, segue: true };
+    let publisher = w.publish("cam", announce);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(None));
+    assert_eq!(w.client(publisher).signals(), [(GoAwayMessage, None)]);
+}
+
+#[test]
+fn h26_who_announced_both_gets_one_dialect() {
+    let mut w = World::new();
+    let publisher =
+        w.publish("cam", segue_proto::caps::Announce { reconnect: true, go_away: true, segue: false });
+    let viewer = w.play("cam", segue_proto::caps::Announce { reconnect: true, go_away: true, segue: false });
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(None));
+    w.stream(publisher, &mut source, 60);
+    for conn in [publisher, viewer] {
+        assert_eq!(w.client(conn).signals(), [(ReconnectRequest, None)]);
+    }
+}
+
+#[test]
+fn h25_a_legacy_client_is_never_signalled_and_cut_after_a_whole_gop_before_the_deadline() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", PLAIN);
+    let viewer = w.play("cam", PLAIN);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 60);
+    let mut ask = request(TO);
+    ask.deadline = Duration::from_secs(10);
+    w.drain(ask);
+    // The deadline is at frame 310; within one GOP (1 s) before it, the keyframe 300 is the first.
+    w.stream(publisher, &mut source, 240);
+    assert!(!w.client(publisher).eof);
+    assert_eq!(w.hub.board().report().phase, Phase::Cutting);
+    w.stream(publisher, &mut source, 1);
+    assert!(w.client(publisher).eof);
+    assert!(w.client(publisher).signals().is_empty());
+    let seen = w.client(viewer);
+    assert_eq!(seen.timestamps(), (0..300).map(|n| n * 40).collect::<Vec<_>>());
+    assert!(seen.saw(&Event::Unpublished) && seen.saw(&Event::PlayStopped) && seen.saw(&Event::StreamEof));
+    assert!(seen.eof);
+    w.end(viewer);
+    w.end(publisher);
+    let report = w.hub.board().report();
+    assert_eq!(report.state, ServerState::Drained);
+    assert_eq!((report.streams[0].told, report.streams[0].result), ("none", Some("cut")));
+    assert_eq!((report.publishers.cut, report.viewers_ended), (1, 1));
+    assert!(report.has_loss());
+}
+
+#[test]
+fn h18_at_the_deadline_what_was_received_reaches_viewers_and_recording_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = World::with_record(Some(dir.path()));
+    let publisher = w.publish("cam", SEGUE);
+    let viewer = w.play("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    // One keyframe only: no boundary before the deadline.
+    w.stream(publisher, &mut source, 10);
+    let mut ask = request(TO);
+    ask.deadline = Duration::from_millis(400);
+    w.drain(ask);
+    w.recorder_stuck = true;
+    w.stream(publisher, &mut source, 10);
+    assert_eq!(w.hub.board().report().state, ServerState::Draining);
+    assert!(!w.client(publisher).eof, "nothing is acknowledged that is not written");
+    assert_eq!(w.client(viewer).timestamps().len(), 20);
+    let sent = w.client(publisher).session.sent();
+    w.recorder_stuck = false;
+    w.run();
+    assert_eq!(w.client(publisher).acknowledged().last().copied(), Some(sent as u32));
+    assert!(w.client(publisher).eof && w.client(viewer).eof);
+    w.pass_time(Duration::from_secs(2));
+    let report = w.hub.board().report();
+    assert_eq!(report.state, ServerState::Drained);
+    assert_eq!(report.publishers.cut, 1);
+    assert_eq!(w.hub.handovers()[0].result, HandoverResult::Cut);
+}
+
+#[test]
+fn media_without_segue_that_comes_after_the_deadline_cut_is_still_taken() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", PLAIN);
+    let viewer = w.play("cam", PLAIN);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 10);
+    let mut ask = request(None);
+    ask.deadline = Duration::from_millis(200);
+    w.drain(ask);
+    w.pass_time(Duration::from_millis(200));
+    assert!(w.client(publisher).eof);
+    w.stream(publisher, &mut source, 3);
+    w.end(publisher);
+    assert_eq!(w.client(viewer).timestamps().len(), 13);
+    let report = w.hub.board().report();
+    assert_eq!(report.publishers.cut, 1);
+}
+
+#[test]
+fn h28_viewers_are_told_no_later_than_their_publisher_and_left_alone_until_the_legs_end() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let aware = w.play("cam", SEGUE);
+    let unaware = w.play("cam", PLAIN);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.writes.clear();
+    w.drain(request(TO));
+    let at = |conn| w.writes.iter().position(|c| *c == conn);
+    assert!(at(aware).unwrap() < at(publisher).unwrap());
+    assert_eq!(w.client(aware).signals(), [(ReconnectRequest, Some("rtmp://b.test:2000/live".to_owned()))]);
+    w.stream(publisher, &mut source, 10);
+    w.end(publisher);
+    let told = w.client(aware);
+    assert_eq!(told.timestamps().len(), 40);
+    assert!(told.saw(&Event::StreamEof) && !told.saw(&Event::Unpublished) && told.eof);
+    let seen = w.client(unaware);
+    assert_eq!(seen.timestamps().len(), 40);
+    assert!(seen.saw(&Event::Unpublished) && seen.saw(&Event::StreamEof) && seen.eof);
+    assert_eq!(w.hub.board().report().viewers_ended, 1);
+    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+}
+
+#[test]
+fn new_streams_and_plays_are_refused_while_draining() {
+    let mut w = World::new();
+    let here = w.publish("cam", RECONNECT);
+    let waits = w.play("nowhere", PLAIN);
+    w.stream(here, &mut Source::new(), 5);
+    w.drain(request(TO));
+    assert_eq!(w.client(waits).refused(), Some(("NetConnection.Connect.Rejected", "draining")));
+    for conn in [w.publish("new", SEGUE), w.play("new", SEGUE)] {
+        let seen = w.client(conn);
+        assert_eq!(seen.refused(), Some(("NetConnection.Connect.Rejected", "draining")));
+        assert!(seen.eof);
+    }
+    let viewer = w.play("cam", PLAIN);
+    assert!(w.client(viewer).saw(&Event::PlayStarted));
+}
+
+#[test]
+fn h10_a_stream_that_comes_back_is_taken_spliced_and_told_again_twice() {
+    let mut w = World::new();
+    let mut source = Source::new();
+    let mut conn = w.publish("cam", SEGUE);
+    w.leg(conn, 1, &source);
+    w.stream(conn, &mut source, 30);
+    let keeper = w.publish("keeper", PLAIN);
+    w.stream(keeper, &mut Source::new(), 1);
+    let mut ask = request(None);
+    ask.deadline = Duration::from_secs(120);
+    w.drain(ask);
+    for leg in 2..=4 {
+        assert_eq!(w.client(conn).signals().len(), 1, "leg {}", leg - 1);
+        w.end(conn);
+        conn = w.publish("cam", SEGUE);
+        w.leg(conn, leg, &source);
+        assert!(w.client(conn).saw(&Event::PublishStarted));
+        w.stream(conn, &mut source, 200);
+        assert!(w.client(conn).signals().is_empty(), "told too soon");
+        w.stream(conn, &mut source, 60);
+    }
+    assert!(w.client(conn).signals().is_empty(), "told three times");
+    let line = w.hub.board().report().streams.into_iter().find(|line| line.told != "none").unwrap();
+    assert_eq!((line.result, line.missing), (None, Some(0)));
+}
+
+#[test]
+fn a_told_stream_in_its_grace_does_not_hold_up_the_drain() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", RECONNECT);
+    w.stream(publisher, &mut Source::new(), 30);
+    w.drain(request(TO));
+    w.end(publisher);
+    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+    assert_eq!(w.hub.streams().len(), 1, "the grace runs on");
+}
+
+#[test]
+fn an_empty_server_is_drained_at_once_and_can_be_told_to_run_again() {
+    let mut w = World::new();
+    w.drain(request(None));
+    let hub = w.hub.clone();
+    assert_eq!(hub.drain().state(), ServerState::Drained);
+    assert_eq!(hub.drain().begin(&hub, request(None), w.now), Err(Refused::Busy));
+    hub.drain().cancel(&hub, w.now).unwrap();
+    assert_eq!(hub.drain().cancel(&hub, w.now), Err(Refused::NotDraining));
+    let publisher = w.publish("cam", PLAIN);
+    assert!(w.client(publisher).saw(&Event::PublishStarted));
+}
+
+#[test]
+fn one_stream_is_told_once_and_taken_back_and_no_viewer_is_closed() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", GO_AWAY);
+    let other = w.publish("other", RECONNECT);
+    let viewer = w.play("cam", RECONNECT);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 30);
+    let mut ask = request(None);
+    ask.stream = Some("live/cam".into());
+    w.drain(ask);
+    assert!(!w.hub.is_draining());
+    w.stream(publisher, &mut source, 25);
+    assert_eq!(w.client(publisher).signals().len(), 1);
+    assert!(w.client(other).signals().is_empty() && w.client(viewer).signals().is_empty());
+    w.end(publisher);
+    let again = w.publish("cam", GO_AWAY);
+    let mut restarted = Source::restarted(75);
+    w.stream(again, &mut restarted, 30);
+    assert!(w.client(again).signals().is_empty());
+    assert!(!w.client(viewer).eof);
+    let times = w.client(viewer).timestamps();
+    assert!(times.windows(2).all(|pair| pair[1] > pair[0]), "one timeline");
+    assert_eq!(times.len(), 85);
+    let report = w.hub.board().report();
+    assert_eq!((report.state, report.phase), (ServerState::Running, Phase::Done));
+    assert_eq!(report.streams[0].result, Some("moved"));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_and_does_nothing() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", RECONNECT);
+    w.stream(publisher, &mut Source::new(), 5);
+    let hub = w.hub.clone();
+    let mut ask = request(TO);
+    ask.dry_run = true;
+    let report = hub.drain().begin(&hub, ask, w.now).unwrap();
+    w.run();
+    assert!(report.dry_run);
+    assert_eq!(report.streams[0].told, "reconnect-request");
+    assert!(!hub.is_draining() && w.client(publisher).signals().is_empty());
+}
+
+#[test]
+fn signals_are_spread_over_the_time_asked_for() {
+    let mut w = World::new();
+    let conns: Vec<_> = (0..20).map(|n| w.publish(&format!("cam{n}"), RECONNECT)).collect();
+    let mut source = Source::new();
+    let frame = source.next();
+    for conn in &conns {
+        w.send(*conn, std::slice::from_ref(&frame));
+    }
+    let mut ask = request(TO);
+    ask.over = Duration::from_secs(10);
+    w.drain(ask);
+    let told = |w: &mut World| conns.iter().filter(|conn| !w.client(**conn).signals().is_empty()).count();
+    w.pass_time(Duration::from_secs(5));
+    let half = told(&mut w);
+    assert!((4..=16).contains(&half), "{half} of 20 at half time");
+    w.pass_time(Duration::from_secs(5));
+    assert_eq!(told(&mut w), 20);
+}

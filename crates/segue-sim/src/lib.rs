@@ -1,0 +1,12 @@
+//! Two servers, publishers and viewers in virtual time: the product's own session, hand-over, splice and drain code,
+//! joined by simulated TCP with latency, arbitrary segmentation, stalls and resets. One seed gives one trace. The judge
+//! is the ledger.
+//!
+//! [`world`] executes, [`node`] is a server, [`pipe`] is the network, [`source`] makes media, [`clients`] are a publisher
+//! and a viewer with something to do.
+
+pub mod clients;
+pub mod node;
+pub mod pipe;
+pub mod source;
+pub mod world;

@@ -1,0 +1,351 @@
+//! The hand-over in virtual time, fault by fault: the product's publisher, servers and viewer over a simulated network.
+//! Every verdict is the ledger's.
+
+mod scene;
+
+use std::time::Duration;
+
+use scene::{Scene, Setup, ms, secs};
+use segue_proto::caps::Announce;
+use segue_sim::pipe::Link;
+use segue_sim::source::Shape;
+use segue_sim::world::Door;
+
+/// Seeds of each scenario; the moment, the segmentation and the jitter all come from the seed.
+const SEEDS: std::ops::Range<u64> = 0..20;
+
+/// A publisher moves from A to B at a seeded moment, with each announcement; both recordings together and the viewer hold
+/// every message once.
+#[test]
+fn a_drain_at_any_moment_loses_nothing() {
+    let dialects = [
+        Announce { reconnect: true, go_away: true, segue: true },
+        Announce { reconnect: true, go_away: false, segue: true },
+        Announce { reconnect: false, go_away: true, segue: true },
+    ];
+    for seed in SEEDS {
+        for announce in dialects {
+            // A go-away names no address: the one that is known leads to B as well.
+            let both_behind_one_name = !announce.reconnect;
+            let mut s = Scene::new(Setup { seed, announce, both_behind_one_name, ..Setup::default() });
+            s.run_to_random(secs(2)..secs(6));
+            s.move_to_b();
+            s.finish();
+            s.assert_whole_without_overlap();
+            s.assert_viewer_saw_everything();
+            s.assert_one_move();
+        }
+    }
+}
+
+#[test]
+fn a_plain_publisher_moves_without_loss_too() {
+    for seed in SEEDS {
+        let announce = Announce { reconnect: true, go_away: true, segue: false };
+        let mut s = Scene::new(Setup { seed, announce, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+    }
+}
+
+#[test]
+fn forty_moves_back_and_forth_are_one_timeline() {
+    let shape = Shape { gop: 60, duration: secs(110), ..Shape::default() };
+    let mut s = Scene::new(Setup { seed: 7, shape, ..Setup::default() });
+    s.run_for(secs(2));
+    for n in 0..40 {
+        if n % 2 == 0 {
+            s.move_to_b()
+        } else {
+            s.move_to_a()
+        }
+        s.settle_move();
+    }
+    s.finish();
+    s.assert_whole_without_overlap();
+    s.assert_viewer_saw_everything();
+    assert_eq!(s.publisher.borrow().records.iter().filter(|r| r.missing == Some(0)).count(), 40);
+}
+
+#[test]
+fn one_seed_gives_one_trace() {
+    let trace = |seed| {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.move_to_b();
+        s.finish();
+        s.world.trace()
+    };
+    assert_eq!(trace(3), trace(3));
+    assert_ne!(trace(3), trace(4));
+}
+
+#[test]
+fn h01_an_infinite_gop_moves_by_replay_at_the_deadline() {
+    for seed in SEEDS {
+        let shape = Shape { gop: u32::MAX, duration: secs(20), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(5));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole();
+        s.assert_viewer_saw_everything();
+        s.assert_one_move();
+    }
+}
+
+#[test]
+fn h02_audio_alone_moves_within_a_second() {
+    for seed in SEEDS {
+        let shape = Shape { fps: 0, silent: true, ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.move_to_b();
+        s.run_for(secs(1));
+        s.assert_one_move();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn video_alone_moves_without_loss() {
+    for seed in SEEDS {
+        let mut s =
+            Scene::new(Setup { seed, shape: Shape { audio: 0, ..Shape::default() }, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+/// Whatever the new server does wrong, the stream stays on the old one and moves when the new one is well again.
+#[test]
+fn h03_a_new_server_that_fails_at_any_step_loses_nothing() {
+    // Bytes after which the connection is reset: in the handshake, in connect, in createStream, behind publish.
+    let doors = [Door::Refusing, Door::Silent, Door::Mute]
+        .into_iter()
+        .chain([0, 1, 1537, 3073, 3200, 3400, 3600, 3800, 4200, 30_000].map(Door::ResetAfter));
+    for (seed, door) in doors.enumerate() {
+        let shape = Shape { duration: secs(40), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed: seed as u64, shape, viewer: false, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.world.set_door(s.b, door);
+        s.move_to_b();
+        s.run_for(secs(15));
+        assert!(s.publisher_is_on_a(), "{door:?}");
+        s.world.set_door(s.b, Door::Open);
+        s.finish();
+        s.assert_moved_in_the_end();
+        // What the failed new server recorded before the reset is not counted: A and the last leg of B are.
+        s.assert_whole();
+    }
+}
+
+#[test]
+fn h04_the_old_server_dies_before_the_boundary() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        s.run_to_random(secs(3)..secs(5));
+        s.move_to_b();
+        let wait = ms(s.world.rng().u64(1..1500));
+        s.run_for(wait);
+        s.kill_a();
+        s.finish();
+        s.assert_whole();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn h04_a_server_that_dies_without_a_word_is_replayed_to_another() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, both_behind_one_name: true, ..Setup::default() });
+        s.run_to_random(secs(3)..secs(6));
+        s.kill_a();
+        s.finish();
+        s.assert_whole();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+/// A slow line with a delay: acknowledgements and pings lie unread at every cut, and the tail is long.
+#[test]
+fn h05_no_reset_eats_the_tail() {
+    for seed in SEEDS {
+        let link = Link {
+            latency: ms(100),
+            // 1.5 times what the source makes.
+            bandwidth: Some(s_rate() * 3 / 2),
+            window: 64 << 10,
+            segment: 1500,
+        };
+        let shape = Shape { duration: secs(16), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, link, shape, ..Setup::default() });
+        s.run_to_random(secs(3)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+fn s_rate() -> u64 {
+    let shape = Shape::default();
+    let bytes: usize = shape.messages().iter().map(|(_, m)| m.payload.len() + 20).sum();
+    bytes as u64 / shape.duration.as_secs()
+}
+
+#[test]
+fn h07_a_publisher_that_connects_twice_leaves_no_duplicate() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(5));
+        // The connection is cut under the publisher; the server does not hear of it for a while.
+        let id = s.publisher_id;
+        s.world.reset_client_side(id, secs(1));
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn h10_the_address_leads_back_to_the_draining_server_first() {
+    for seed in SEEDS {
+        let announce = Announce { reconnect: false, go_away: true, segue: true };
+        let setup = Setup { seed, announce, both_behind_one_name: true, ..Setup::default() };
+        let mut s = Scene::new(setup);
+        s.run_to_random(secs(2)..secs(4));
+        s.drain_a(None);
+        s.finish();
+        s.assert_moved_in_the_end();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn h12_a_cut_around_every_edge_of_the_timestamps() {
+    for (seed, edge) in [0x00ff_ffff_u32, 0x7fff_ffff, 0xffff_ffff].into_iter().enumerate() {
+        for before in [3800, 4000, 4010, 4033, 4200] {
+            let start = segue_proto::Timestamp::from_millis(edge.wrapping_sub(before));
+            let mut s = Scene::new(Setup {
+                seed: seed as u64,
+                shape: Shape { start, ..Shape::default() },
+                ..Setup::default()
+            });
+            s.run_for(ms(2500));
+            s.move_to_b();
+            s.finish();
+            s.assert_whole_without_overlap();
+            s.assert_viewer_saw_everything();
+        }
+    }
+}
+
+#[test]
+fn h13_composition_offsets_survive_the_cut() {
+    for seed in SEEDS {
+        let shape = Shape { b_frames: true, ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn h18_the_deadline_cuts_after_a_whole_gop_and_hands_on_what_it_took() {
+    for seed in SEEDS {
+        let announce = Announce { reconnect: false, go_away: false, segue: false };
+        let shape = Shape { duration: secs(40), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, announce, shape, viewer: false, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.drain_a(None);
+        let deadline = s.world.now() + secs(25);
+        s.world.run_until(deadline + secs(3));
+        s.assert_cut_after_a_whole_gop(deadline);
+    }
+}
+
+#[test]
+fn h25_who_announces_nothing_is_told_nothing() {
+    let announce = Announce { reconnect: false, go_away: false, segue: false };
+    let mut s = Scene::new(Setup { announce, ..Setup::default() });
+    s.run_for(secs(3));
+    s.move_to_b();
+    s.run_for(secs(5));
+    assert!(s.publisher_is_on_a());
+    assert!(s.publisher.borrow().records.is_empty());
+}
+
+#[test]
+fn h27_a_real_end_ends_at_once() {
+    let mut s =
+        Scene::new(Setup { shape: Shape { duration: secs(3), ..Shape::default() }, ..Setup::default() });
+    s.run_for(ms(3500));
+    let a = s.a;
+    assert!(s.world.server(a).hub().streams().is_empty(), "no ghost stream");
+    assert!(s.viewer.borrow().outcome.is_some(), "the viewer heard of it");
+    s.finish();
+    s.assert_whole_without_overlap();
+}
+
+/// A viewer that was told stays with the stream, also when its publisher never moves.
+#[test]
+fn h28_viewers_are_not_dropped_because_a_publisher_moved() {
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(14), ..Shape::default() };
+        let mut s = Scene::new(Setup {
+            seed,
+            shape,
+            link: Link { latency: ms(30), ..Link::default() },
+            ..Setup::default()
+        });
+        s.run_to_random(secs(2)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn a_stream_told_alone_comes_back_to_its_server_as_one_timeline() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(6));
+        s.tell_stream_alone();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+        s.assert_one_move();
+    }
+}
+
+#[test]
+fn stalls_of_any_length_lose_nothing() {
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(20), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.move_to_b();
+        for _ in 0..5 {
+            let wait = ms(s.world.rng().u64(1..900));
+            s.run_for(wait);
+            let stall = Duration::from_millis(s.world.rng().u64(1..1500));
+            let id = s.publisher_id;
+            s.world.stall(id, stall);
+        }
+        s.finish();
+        s.assert_whole();
+        s.assert_viewer_saw_everything();
+    }
+}
