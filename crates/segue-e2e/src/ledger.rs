@@ -110,6 +110,26 @@ pub fn assert_watched(bench: &Bench, sent: &Path, viewed: &Path) {
     assert_eq!(pictures(viewed), pictures(sent), "pictures in {}", viewed.display());
 }
 
+/// Asserts that what ffmpeg kept of a leg that it viewed is the leg from a keyframe to its very end: of each track the
+/// last messages, by payload, and of video all. Between tracks ffmpeg has an order of its own, and it ends a file with
+/// a message that marks the end.
+pub fn assert_leg_viewed(leg: &Path, viewed: &Path) {
+    let bodies = |path: &Path, kind: u8| -> Vec<Vec<u8>> {
+        let tags = crate::flv::read(path).into_iter().filter(|tag| tag.kind == kind && tag.is_media());
+        tags.map(|tag| tag.body).filter(|body| !body.starts_with(END_OF_SEQUENCE)).collect()
+    };
+    for kind in [8, 9] {
+        let (leg, viewed) = (bodies(leg, kind), bodies(viewed, kind));
+        let lacking = leg.len().saturating_sub(viewed.len());
+        let allowed = if kind == 8 { HEAD } else { 0 };
+        assert!(leg.ends_with(&viewed), "type {kind}: {} of {} are not its end", viewed.len(), leg.len());
+        assert!(lacking <= allowed, "type {kind}: {lacking} of {} are lacking at the start", leg.len());
+    }
+}
+
+/// AVC, packet type 2.
+const END_OF_SEQUENCE: &[u8] = &[0x17, 2];
+
 /// Asserts that `tests/framehash.py` with these flags finds no fault either.
 pub fn confirm(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) {
     let output = framehash(bench, sent, received, flags);
