@@ -74,8 +74,8 @@ pub(crate) fn describe(record: &Record) -> String {
         HandoverResult::Cut => format!("was cut by {}", server(&record.from)),
         HandoverResult::Lost => format!("lost {} and found no other server", server(&record.from)),
     };
-    let delay = number(record.delay_ms);
-    format!("the stream {what}: {} missing, boundary {delay} ms late", number(record.missing))
+    let late = record.delay_ms.map_or_else(String::new, |ms| format!(", its boundary {ms} ms late"));
+    format!("the stream {what}, {} missing{late}", number(record.missing))
 }
 
 /// The exit code of an end; what went wrong is said on stderr.

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::client_args::describe;
-use crate::exit::Exit;
+use crate::exit::{Exit, print};
 use crate::output::Output;
 use crate::pace::Pace;
 
@@ -60,9 +60,9 @@ async fn story(folder: &Path) -> anyhow::Result<Exit> {
 
     let a = Site::start("A", folder.join("a"))?;
     let b = Site::start("B", folder.join("b"))?;
-    println!("Two servers on this machine: A at {}, B at {}.", a.rtmp, b.rtmp);
-    println!("Everything they record, and all that follows, is in {}", folder.display());
-    println!();
+    print(format_args!("Two servers on this machine: A at {}, B at {}.\n", a.rtmp, b.rtmp))?;
+    print(format_args!("Everything they record, and all that follows, is in {}\n", folder.display()))?;
+    print("\n")?;
     let tale = Arc::new(Tale { begun: Instant::now(), names: [(a.rtmp, 'A'), (b.rtmp, 'B')] });
 
     let viewer_file = folder.join("viewer.flv");
@@ -104,15 +104,15 @@ async fn story(folder: &Path) -> anyhow::Result<Exit> {
 /// Compares what the viewer and the servers have with the clip. The last lines are `verify`'s of the recordings.
 fn compare(clip: &Path, viewer: &Path, recordings: &[PathBuf]) -> anyhow::Result<Exit> {
     let options = Options { whole: true, no_overlap: true, ..Options::default() };
-    println!("\nWhat the viewer received, against what was sent:");
-    println!("segue verify {} {} --whole --no-overlap", clip.display(), viewer.display());
+    print(format_args!("\nWhat the viewer received, against what was sent:\n"))?;
+    print(format_args!("segue verify {} {} --whole --no-overlap\n", clip.display(), viewer.display()))?;
     let seen = files(options, clip, &[viewer])?.report;
-    print!("{seen}");
-    println!("\nWhat A and B recorded, one after the other, against what was sent:");
+    print(&seen)?;
+    print(format_args!("\nWhat A and B recorded, one after the other, against what was sent:\n"))?;
     let paths = recordings.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
-    println!("segue verify {} {paths} --whole --no-overlap", clip.display());
+    print(format_args!("segue verify {} {paths} --whole --no-overlap\n", clip.display()))?;
     let recorded = files(options, clip, recordings)?.report;
-    print!("{recorded}");
+    print(&recorded)?;
     Ok(if seen.is_whole() && recorded.is_whole() { Exit::Done } else { Exit::Lost })
 }
 
@@ -196,7 +196,8 @@ struct Tale {
 
 impl Tale {
     fn tell(&self, text: &str) {
-        println!("{:5.1} s  {text}", self.begun.elapsed().as_secs_f64());
+        // A tale that nobody reads any more goes on all the same: the files count.
+        let _ = print(format_args!("{:5.1} s  {text}\n", self.begun.elapsed().as_secs_f64()));
     }
 
     /// Tells the hand-overs of one of the two clients.

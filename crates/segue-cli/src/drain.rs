@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::MissedTickBehavior;
 
 use crate::drain_view::View;
-use crate::exit::{Exit, complain};
+use crate::exit::{Exit, complain, print};
 use crate::http::{self, Base};
 use crate::progress::{Progress, on_terminal};
 use crate::stop::Stops;
@@ -163,11 +163,10 @@ async fn wait(args: &Args, begun: Value) -> anyhow::Result<Value> {
 
 fn show(args: &Args, answer: &Value) -> anyhow::Result<()> {
     if args.json {
-        println!("{}", serde_json::to_string_pretty(answer)?);
+        print(format_args!("{}\n", serde_json::to_string_pretty(answer)?))
     } else {
-        print!("{}", View::parse(answer)?.lines());
+        print(View::parse(answer)?.lines())
     }
-    Ok(())
 }
 
 async fn handovers(admin: &Base) -> anyhow::Result<Vec<Value>> {

@@ -1,7 +1,9 @@
 //! How a command ends: the exit codes of the contract, and one line on stderr for an error.
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 
 /// What the caller's script sees.
@@ -47,8 +49,34 @@ pub(crate) fn wrong_usage(text: impl Into<String>) -> anyhow::Error {
 
 /// Prints `error` as one line and says how to exit.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
-    complain(&format!("{error:#}"));
+    complain(&chain(error));
     if error.is::<UsageError>() { Exit::Usage } else { Exit::Failed }
+}
+
+/// The error and its causes. A cause that the error before it quotes already is not said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Writes a command's result to stdout, whole.
+///
+/// # Errors
+/// Nobody reads it any more, or the disk is full.
+pub(crate) fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let write = || {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.to_string().as_bytes())?;
+        out.flush()
+    };
+    write().context("cannot write to stdout")
 }
 
 /// One line for a person on stderr.
@@ -75,7 +103,10 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
         }
-        _ => complain(&without_keys(&first_sentence(&error.render().to_string()), std::env::args())),
+        _ => complain(&without_keys(
+            &first_sentence(&error.render().to_string()),
+            std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()),
+        )),
     }
     Exit::Usage
 }
@@ -109,6 +140,14 @@ mod tests {
             first_sentence(rendered),
             "the following required arguments were not provided: <INPUT> <URL> (see --help)"
         );
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let quoting = anyhow::anyhow!("refused").context("cannot listen: refused");
+        assert_eq!(chain(&quoting), "cannot listen: refused");
+        let plain = anyhow::anyhow!("refused").context("cannot listen").context("server A");
+        assert_eq!(chain(&plain), "server A: cannot listen: refused");
     }
 
     #[test]

@@ -37,9 +37,9 @@ pub(crate) enum Source {
     File(PathBuf),
 }
 
-impl From<&str> for Source {
-    fn from(text: &str) -> Self {
-        if text == "-" { Self::Stdin } else { Self::File(text.into()) }
+impl From<&Path> for Source {
+    fn from(path: &Path) -> Self {
+        if path == Path::new("-") { Self::Stdin } else { Self::File(path.into()) }
     }
 }
 

@@ -7,7 +7,7 @@ use segue_flv::ledger::Options;
 use segue_flv::verify::files;
 use segue_proto::TrackKind;
 
-use crate::exit::{Exit, complain};
+use crate::exit::{Exit, complain, print};
 
 /// Compare recordings with what was sent, message by message.
 ///
@@ -74,9 +74,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         complain(&format!("{} ends inside a tag: its last {bytes} bytes are not compared", path.display()));
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&outcome.report)?);
+        print(format_args!("{}\n", serde_json::to_string_pretty(&outcome.report)?))?;
     } else {
-        print!("{}", outcome.report);
+        print(&outcome.report)?;
     }
     Ok(if outcome.report.is_whole() { Exit::Done } else { Exit::Lost })
 }

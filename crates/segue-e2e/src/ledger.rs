@@ -81,6 +81,31 @@ pub fn assert_exact(bench: &Bench, sent: &Path, received: &[PathBuf]) -> Verdict
     verdict
 }
 
+/// Asserts that a viewer who was there from the start has the source in one contiguous run to its end. A viewer is
+/// started at a keyframe: the audio before the first may be lacking.
+pub fn assert_viewed(bench: &Bench, sent: &Path, viewed: &Path) {
+    let received = [viewed.to_owned()];
+    assert_verified(bench, sent, &received, &["--no-overlap"]);
+    let media = |path: &Path| {
+        crate::flv::read(path).into_iter().filter(crate::flv::Tag::is_media).collect::<Vec<_>>()
+    };
+    let (source, viewed) = (media(sent), media(viewed));
+    let before = source.iter().position(crate::flv::Tag::is_keyframe).unwrap_or_default();
+    let whole = verify(bench, sent, &received, &["--whole", "--no-overlap"]);
+    let missing = whole.count("missing");
+    let what = format!("{missing} missing, {before} messages before the first keyframe: {:#?}", whole.output);
+    assert!(missing <= before as i64, "{what}");
+    assert!(viewed.last().map(|tag| &tag.body) == source.last().map(|tag| &tag.body), "the end: {what}");
+}
+
+/// The same, confirmed by the second judge and by ffmpeg's count of the pictures.
+pub fn assert_watched(bench: &Bench, sent: &Path, viewed: &Path) {
+    assert_viewed(bench, sent, viewed);
+    confirm(bench, sent, &[viewed.to_owned()], &["--no-overlap"]);
+    let pictures = |path: &Path| crate::source::packets(bench, path).0;
+    assert_eq!(pictures(viewed), pictures(sent), "pictures in {}", viewed.display());
+}
+
 /// Asserts that `tests/framehash.py` with these flags finds no fault either.
 pub fn confirm(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) {
     let output = framehash(bench, sent, received, flags);

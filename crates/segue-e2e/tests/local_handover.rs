@@ -11,7 +11,7 @@ use std::time::Duration;
 use segue_e2e::bench::{Bench, at, wait_for};
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::flv::{self, Tag};
-use segue_e2e::ledger::{assert_verified, verify};
+use segue_e2e::ledger::{assert_verified, assert_viewed};
 use segue_e2e::process::{Proc, run};
 use segue_e2e::segue::{self, SHORT, Server, command, stream_id};
 use segue_e2e::source::{Clip, Publish};
@@ -128,14 +128,14 @@ fn h25_an_unaware_publisher_is_never_signalled_and_cut_after_a_complete_gop() {
         (&Value::from(stream_id(STREAM)), &Value::from("cut"))
     );
     assert_eq!(records[0]["signal"], "none");
-    let (code, _) = publish.finish(TO_THE_END);
-    assert_ne!(code, 0, "its stream was cut");
+    // What becomes of it afterwards is between the two of them: this publisher dials again after any loss.
+    publish.proc.kill();
     for connection in proxy.connections() {
         let down = wire::messages(&connection.down().bytes);
         assert_eq!(wire::signals(&down), Vec::<&wire::Message>::new());
     }
     ends_with_a_complete_gop(&flv::read(&publish.sent), &a.recordings(STREAM)[0]);
-    assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &[]);
+    assert_verified(&bench, &publish.sent, &a.recordings(STREAM)[..1], &[]);
 }
 
 /// The message after the last that was recorded is, in the source, a keyframe.
@@ -161,14 +161,18 @@ fn h18_the_deadline_flushes_what_was_received() {
     // One GOP is 2 s, a third of this deadline less than 1: it passes in the middle of a GOP.
     let drain = a.drain(&bench, "drain", &["--settle", "0", "--deadline", "2", "--json"], TO_THE_END);
     assert_eq!(drain.code, 3, "{drain:?}");
-    publish.finish(TO_THE_END);
+    publish.proc.kill();
     view.wait(SHORT);
     let recorded = flv::read(&a.recordings(STREAM)[0]);
     let seen = flv::read(&out);
     let media = |tags: &[Tag]| tags.iter().filter(|tag| tag.is_media()).cloned().collect::<Vec<_>>();
     assert!(!media(&recorded).is_empty());
-    assert!(media(&recorded) == media(&seen), "a viewer from the start has what was recorded");
-    assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &[]);
+    // The viewer was started at the first keyframe; what the publisher does after the cut is not asked here.
+    let (recorded, seen) = (media(&recorded), media(&seen));
+    let first = recorded.iter().position(|tag| *tag == seen[0]).expect("what was seen first was recorded");
+    assert!(recorded[..first].iter().all(|tag| tag.kind == 8), "only audio may be lacking");
+    assert!(seen.starts_with(&recorded[first..]), "a viewer from the start has what was recorded");
+    assert_verified(&bench, &publish.sent, &a.recordings(STREAM)[..1], &[]);
 }
 
 /// H27: a stream that its publisher ends is over at once: another may publish under its name.
@@ -250,7 +254,7 @@ fn h10_a_foreign_client_that_comes_back_is_taken_and_spliced() {
     assert_eq!(a.stop(), 0);
     assert_eq!(a.recordings(STREAM).len(), 2);
     assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &["--whole", "--no-overlap"]);
-    assert_verified(&bench, &publish.sent, &[out], &["--whole", "--no-overlap"]);
+    assert_viewed(&bench, &publish.sent, &out);
 }
 
 /// SIGTERM drains to the configured target; the process ends by itself with 0.
@@ -294,9 +298,8 @@ fn h28_viewers_follow_or_are_ended_cleanly() {
     assert_eq!(aware.wait(SHORT), 0, "{}", aware.stderr());
     foreign.wait(SHORT);
     whole(&bench, &publish, &a, &b);
-    assert_verified(&bench, &publish.sent, &[aware_out], &["--whole", "--no-overlap"]);
-    let leg = verify(&bench, &a.recordings(STREAM)[0], &[foreign_out], &["--whole", "--no-overlap"]);
-    assert_eq!(leg.code, 0, "the foreign viewer has all of the leg: {leg:?}");
+    assert_viewed(&bench, &publish.sent, &aware_out);
+    assert_viewed(&bench, &a.recordings(STREAM)[0], &foreign_out);
 }
 
 /// A target that takes connections and treats them like this.
@@ -316,7 +319,6 @@ fn target(treat: impl Fn(TcpStream, &mut Vec<TcpStream>) + Send + 'static) -> So
 #[test]
 fn h03_a_target_that_does_not_work_leaves_the_stream_on_the_old_server() {
     let bench = Bench::new("h03");
-    let a = Server::start(&bench, "a");
     let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let hangs = target(|socket, kept| kept.push(socket));
     let closes = target(|socket, _| drop(socket));
@@ -325,28 +327,32 @@ fn h03_a_target_that_does_not_work_leaves_the_stream_on_the_old_server() {
         let _ = socket.write_all(&[0x48; 4000]);
         kept.push(socket);
     });
+    let mut running = Vec::new();
     for (name, to) in [("refuses", refuses), ("hangs", hangs), ("closes", closes), ("nonsense", nonsense)] {
-        let stream = format!("live/{name}");
-        let view_out = bench.path(&format!("{name}.view.flv"));
-        let view = command(["play", &a.url(&stream), "-o", view_out.to_str().unwrap()]);
-        let mut view = Proc::start(&bench, &format!("view-{name}"), view);
+        let server = Server::start(&bench, name);
+        let out = bench.path(&format!("{name}.view.flv"));
+        let view = command(["play", &server.url(STREAM), "-o", out.to_str().unwrap()]);
+        let view = Proc::start(&bench, &format!("view-{name}"), view);
         let args = ["--announce", "reconnect"];
-        let mut publish =
-            Publish::paced(&bench, &format!("pub-{name}"), &Clip::demo(), &a.url(&stream), &args);
-        a.wait_recorded(&stream, RUNNING, SHORT);
-        let to = format!("rtmp://{to}");
-        let drain = a.drain_command(&["--to", &to, "--settle", "0", "--deadline", "20"]);
-        let mut drain = Proc::start(&bench, &format!("drain-{name}"), drain);
-        // Two keyframes pass in which it would have gone.
-        let before = a.recorded(&stream);
-        a.wait_recorded(&stream, before + 5 * RUNNING, SHORT);
+        let publish =
+            Publish::paced(&bench, &format!("pub-{name}"), &Clip::demo(), &server.url(STREAM), &args);
+        server.wait_recorded(STREAM, RUNNING, SHORT);
+        let drain =
+            server.drain_command(&["--to", &format!("rtmp://{to}"), "--settle", "0", "--deadline", "20"]);
+        let drain = Proc::start(&bench, &format!("drain-{name}"), drain);
+        running.push((name, server, publish, view, out, drain));
+    }
+    for (name, server, publish, view, out, drain) in &mut running {
+        // At least two keyframes have passed at which it would have gone.
+        server.wait_recorded(STREAM, 6 * RUNNING, SHORT);
         assert!(drain.ended().is_none(), "{name}: nothing moved, so the drain goes on");
-        a.undrain(&bench);
+        server.undrain(&bench);
         drain.wait(SHORT);
         publish.succeeds(TO_THE_END);
         view.succeeds(SHORT);
-        assert_verified(&bench, &publish.sent, &a.recordings(&stream), &["--whole", "--no-overlap"]);
-        assert_verified(&bench, &publish.sent, &[view_out], &["--whole", "--no-overlap"]);
+        let legs = server.recordings(STREAM);
+        assert_verified(&bench, &publish.sent, &legs, &["--whole", "--no-overlap"]);
+        assert_viewed(&bench, &publish.sent, out);
     }
 }
 
@@ -356,7 +362,8 @@ fn h12_the_cut_falls_on_the_edge_of_a_timestamp_field() {
     let bench = Bench::new("h12");
     let (a, b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
     // The clip's keyframes are 2 s apart; the third is where the drain below moves the streams.
-    let boundary = 4000;
+    let demo = flv::read(&Clip::demo().path);
+    let boundary = demo.iter().filter(|tag| tag.is_keyframe()).nth(2).unwrap().timestamp;
     let mut running = Vec::new();
     for (name, edge) in [("24-bits", 0xff_ffff_u32), ("31-bits", 0x8000_0000), ("32-bits", 0)] {
         let mut tags = flv::read(&Clip::demo().path);
@@ -385,7 +392,7 @@ fn h12_the_cut_falls_on_the_edge_of_a_timestamp_field() {
         let legs = [a.recordings(stream), b.recordings(stream)].concat();
         assert_eq!(legs.len(), 2, "{legs:?}");
         assert_verified(&bench, &publish.sent, &legs, &["--whole", "--no-overlap"]);
-        assert_verified(&bench, &publish.sent, std::slice::from_ref(view_out), &["--whole", "--no-overlap"]);
+        assert_viewed(&bench, &publish.sent, view_out);
     }
 }
 
@@ -407,5 +414,5 @@ fn h04_a_reset_connection_loses_and_repeats_nothing_at_the_same_server() {
     assert_eq!(view.wait(SHORT), 0, "{}", view.stderr());
     assert_eq!(a.stop(), 0);
     assert_verified(&bench, &publish.sent, &a.recordings(STREAM), &["--whole", "--no-overlap"]);
-    assert_verified(&bench, &publish.sent, &[out], &["--whole", "--no-overlap"]);
+    assert_viewed(&bench, &publish.sent, &out);
 }

@@ -27,6 +27,8 @@ use crate::dial::{Purpose, dial};
 const READ_SIZE: usize = 64 * 1024;
 /// Reads of one socket before the others, and the machine's actions, have their turn.
 const READS_A_PASS: usize = 4;
+/// Passes before the owner has its turn, so that a peer that floods us cannot keep it from stopping.
+const PASSES_A_TURN: usize = 64;
 /// Slices of one vectored write.
 const SLICES_A_WRITE: usize = 64;
 
@@ -40,12 +42,21 @@ pub(crate) struct Driver<M> {
     conns: BTreeMap<ConnId, Conn>,
     dialing: BTreeMap<ConnId, Dialing>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The last turn ended before everything was done.
+    unfinished: bool,
 }
 
 impl<M: Machine> Driver<M> {
     /// A driver of `machine`, whose first actions it will find by itself.
     pub(crate) fn new(machine: M, purpose: Purpose) -> Self {
-        Self { machine, purpose, conns: BTreeMap::new(), dialing: BTreeMap::new(), timer: None }
+        Self {
+            machine,
+            purpose,
+            conns: BTreeMap::new(),
+            dialing: BTreeMap::new(),
+            timer: None,
+            unfinished: false,
+        }
     }
 
     /// The machine, to give it input. [`next_action`](Self::next_action) must follow.
@@ -56,7 +67,8 @@ impl<M: Machine> Driver<M> {
     /// Reads, writes and executes until nothing is left to do without waiting; returns early with what concerns the
     /// owner. Sockets are read only here, so an owner that cannot take media stops the peer by not calling it.
     pub(crate) fn next_action(&mut self) -> Option<Action> {
-        loop {
+        self.unfinished = false;
+        for _ in 0..PASSES_A_TURN {
             while let Some(action) = self.machine.poll_action() {
                 if let Some(action) = self.execute(action) {
                     return Some(action);
@@ -66,11 +78,17 @@ impl<M: Machine> Driver<M> {
                 return None;
             }
         }
+        self.unfinished = true;
+        None
     }
 
     /// Waits until a socket is ready, a dial has ended or the machine's timer is due. Cancelling it loses nothing.
     pub(crate) async fn ready(&mut self) {
-        poll_fn(|cx| self.poll_ready(cx)).await;
+        if self.unfinished {
+            tokio::task::yield_now().await;
+        } else {
+            poll_fn(|cx| self.poll_ready(cx)).await;
+        }
     }
 
     fn execute(&mut self, action: Action) -> Option<Action> {

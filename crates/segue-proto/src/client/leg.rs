@@ -2,6 +2,7 @@
 //! and which messages are acknowledged; decides nothing about other connections.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::client::{ConnId, QUEUE_TARGET};
 use crate::handover::replay::Replay;
@@ -11,6 +12,12 @@ use crate::session::client::Session;
 use crate::time::Moment;
 use crate::timestamp::Timestamp;
 use crate::url::RtmpUrl;
+
+/// How long a connection that is ending may go without anything going forward: what is left to send, or the last
+/// acknowledgement.
+pub const END_BOUND: Duration = Duration::from_secs(10);
+/// How long a server that speaks segue may acknowledge nothing of what it was sent.
+pub const STALL_BOUND: Duration = Duration::from_secs(10);
 
 /// A place in the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,8 +58,8 @@ pub(super) enum Phase {
     Live(Moment),
     /// Another connection has the stream: sends the rest, then is half-closed.
     Leaving,
-    /// Half-closed: read to its end, or until then.
-    Draining(Moment),
+    /// Half-closed: read to its end.
+    Draining,
 }
 
 /// One connection.
@@ -85,10 +92,12 @@ pub(super) struct Leg {
     pub(super) delay_ms: Option<u64>,
     /// Its tail is sent again elsewhere: nothing of it is lost.
     pub(super) covered: bool,
-    /// FCUnpublish and deleteStream are sent.
-    pub(super) finished: bool,
+    /// FCUnpublish and deleteStream are sent, up to this offset.
+    pub(super) finished: Option<u64>,
     /// When something last went forward.
     pub(super) progress: Moment,
+    /// When the server last acknowledged something, or something was first sent that it has yet to acknowledge.
+    unanswered: Moment,
 }
 
 impl Leg {
@@ -113,14 +122,15 @@ impl Leg {
             mark: 0,
             delay_ms: None,
             covered: false,
-            finished: false,
+            finished: None,
             progress: now,
+            unanswered: now,
         }
     }
 
     /// Whether the server has taken the stream over this connection, now or earlier.
     pub(super) fn was_accepted(&self) -> bool {
-        matches!(self.phase, Phase::Live(_) | Phase::Leaving | Phase::Draining(_))
+        matches!(self.phase, Phase::Live(_) | Phase::Leaving | Phase::Draining)
     }
 
     /// Sends `publish`; media from `start` on follows, the delay of `mark` is measured.
@@ -190,9 +200,36 @@ impl Leg {
             proved = true;
         }
         if proved {
-            self.progress = now;
+            (self.progress, self.unanswered) = (now, now);
         }
         proved
+    }
+
+    /// When a server that speaks segue has acknowledged nothing for too long: its acknowledgements come twice a second,
+    /// so it, or the way to it, is dead, even if nothing closes the connection.
+    pub(super) fn stalled_at(&self) -> Option<Moment> {
+        let waits = matches!(self.phase, Phase::Live(_)) && self.finished.is_none() && !self.sent.is_empty();
+        waits.then(|| self.unanswered + STALL_BOUND)
+    }
+
+    /// When a connection that is ending is closed, if nothing goes forward until then.
+    pub(super) fn ends_by(&self) -> Option<Moment> {
+        let ending = matches!(self.phase, Phase::Leaving | Phase::Draining) || self.finished.is_some();
+        ending.then(|| self.progress + END_BOUND)
+    }
+
+    /// Ends the stream properly.
+    pub(super) fn finish(&mut self, now: Moment) {
+        self.progress = now;
+        if let Some(session) = &mut self.session {
+            session.finish_publish();
+            self.finished = Some(session.sent());
+        }
+    }
+
+    /// Whether the server acknowledged the end of the stream.
+    pub(super) fn is_end_proven(&self) -> bool {
+        self.is_proven() && self.finished.is_some_and(|end| self.acks.total() >= end)
     }
 
     /// Whether all that it was to send is sent.
@@ -238,7 +275,9 @@ impl Leg {
             Phase::Live(_) | Phase::Leaving => true,
             _ => false,
         };
-        let Some(session) = self.session.as_mut().filter(|_| may_send && !self.finished) else { return };
+        let Some(session) = self.session.as_mut().filter(|_| may_send && self.finished.is_none()) else {
+            return;
+        };
         if std::mem::take(&mut self.header_due) && self.segue {
             let position = replay.position(self.cursor.serial);
             session.send_leg_header(&LegHeader { token, leg: self.number, position });
@@ -268,6 +307,9 @@ impl Leg {
                 }
             }
             if self.segue {
+                if self.sent.is_empty() {
+                    self.unanswered = now;
+                }
                 self.sent.push_back((offset, self.cursor));
             }
         }

@@ -81,7 +81,7 @@ pub struct Player {
     /// Where the stream came from last.
     last_url: RtmpUrl,
     hops: u32,
-    joined_at: Moment,
+    last_hop: Moment,
     /// What went wrong last; for the outcome.
     trouble: String,
     outcome: Option<Outcome>,
@@ -127,7 +127,7 @@ impl Player {
             unpublished: false,
             last_url: config.url.clone(),
             hops: 0,
-            joined_at: now,
+            last_hop: now,
             trouble: "the stream is not there".to_owned(),
             outcome: None,
             actions: VecDeque::new(),
@@ -290,6 +290,9 @@ impl Player {
 
     /// That connection delivers from now on.
     fn promote(&mut self, id: ConnId, now: Moment) {
+        if self.main == Some(id) {
+            return;
+        }
         self.next = None;
         if let Some(old) = self.main.replace(id) {
             self.leave(old, now);
@@ -298,14 +301,14 @@ impl Player {
             self.last_url = conn.url.clone();
         }
         (self.lost_since, self.unpublished) = (None, false);
-        self.joined_at = now;
     }
 
     fn drain_viewer(&mut self, now: Moment) {
         while let Some(output) = self.viewer.poll() {
             match output {
                 Output::Media(message) => self.actions.push_back(Action::Media(message)),
-                Output::Joined(join) => self.joined(&join, now),
+                Output::Leads(leg) => self.promote(ConnId(leg.0), now),
+                Output::Joined(join) => self.joined(&join),
             }
         }
         // The stream's first leg joins nothing.
@@ -314,12 +317,8 @@ impl Player {
         }
     }
 
-    fn joined(&mut self, join: &Join, now: Moment) {
-        let id = ConnId(join.leg.0);
-        if self.main != Some(id) {
-            self.promote(id, now);
-        }
-        let to = self.conns.get(&id).map(|conn| conn.url.authority());
+    fn joined(&mut self, join: &Join) {
+        let to = self.conns.get(&ConnId(join.leg.0)).map(|conn| conn.url.authority());
         let pursuit = self.pursuit.take();
         let from = pursuit.as_ref().and_then(|pursuit| pursuit.from.clone());
         let record = Record {

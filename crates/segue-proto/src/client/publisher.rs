@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::caps::Announce;
+pub use crate::client::leg::{END_BOUND, STALL_BOUND};
 use crate::client::leg::{Leg, Phase, Place};
 use crate::client::{
     Action, Closed, ConnId, DIAL_TIMEOUT, DialError, Ending, Machine, Notice, Outcome, PeerAddr,
@@ -27,9 +28,6 @@ use crate::url::RtmpUrl;
 mod accounts;
 mod moves;
 
-/// How long a connection that was half-closed is read, and how long the end of the stream waits for its
-/// acknowledgement, since something last went forward.
-pub const END_BOUND: Duration = Duration::from_secs(10);
 /// How long a stream that never had a server tries those that answer `draining`.
 pub const START_BOUND: Duration = Duration::from_secs(10);
 /// Bytes that an unpaced source may be ahead of the server.
@@ -289,13 +287,13 @@ impl Publisher {
                     self.trim();
                     self.settle(now);
                 }
-                self.check_end(conn, now);
+                self.check_end(conn);
             }
             _ => {}
         }
     }
 
-    /// A row of hops is over once the server that has the stream accepted [`SETTLED`] of media.
+    /// Tells the hand-over that the server that has the stream accepts media.
     fn settle(&mut self, now: Moment) {
         let Some(leg) = self.current.and_then(|conn| self.legs.get(&conn)) else { return };
         let accepted = if leg.segue { leg.proven } else { leg.cursor };
@@ -322,17 +320,19 @@ impl Publisher {
             return;
         }
         if leg.phase == Phase::Leaving {
-            leg.phase = Phase::Draining(now + END_BOUND);
-            self.actions.push_back(Action::ShutdownWrite(conn));
-        } else if self.finishing && is_current && steady && !leg.finished {
-            leg.finished = true;
+            leg.phase = Phase::Draining;
             leg.progress = now;
-            if let Some(session) = &mut leg.session {
-                session.finish_publish();
-            }
+            self.actions.push_back(Action::ShutdownWrite(conn));
+        } else if self.finishing && is_current && steady && leg.finished.is_none() {
+            leg.finish(now);
             self.actions.push_back(Action::ShutdownWrite(conn));
         }
         self.settle_records(false);
+    }
+
+    /// Whether the stream is ending on that connection.
+    fn is_ending(&self, conn: ConnId) -> bool {
+        self.finishing && self.current == Some(conn) && matches!(self.handover.state(), State::Steady)
     }
 
     fn unproven_serial(&self) -> u64 {
@@ -353,16 +353,21 @@ impl Publisher {
     }
 
     fn timeouts(&mut self, conn: ConnId, now: Moment) {
+        let due = |at: Option<Moment>| at.is_some_and(|at| now >= at);
+        let is_ending = self.is_ending(conn);
         let Some(leg) = self.legs.get_mut(&conn) else { return };
         match leg.phase {
             Phase::Dialing(until) if now >= until => {
                 return self.candidate_failed(Failure::Refused, "timed out dialing", now);
             }
-            Phase::Draining(until) if now >= until => return self.gone(conn, false, now),
-            _ if leg.finished && now.since(leg.progress) >= END_BOUND => {
-                self.close(conn);
+            Phase::Leaving | Phase::Draining if due(leg.ends_by()) => return self.gone(conn, false, now),
+            _ if is_ending && now.since(leg.progress) >= END_BOUND => {
                 return self
                     .done(Ending::Lost("the server did not acknowledge the end of the stream".into()));
+            }
+            _ if due(leg.stalled_at()) => {
+                let why = format!("nothing acknowledged for {} s", STALL_BOUND.as_secs());
+                return self.broken(conn, &why, now);
             }
             _ => {}
         }
@@ -443,9 +448,9 @@ impl Machine for Publisher {
         }
         let of_leg = |leg: &Leg| {
             let own = match leg.phase {
-                Phase::Dialing(until) | Phase::Draining(until) => Some(until),
-                _ if leg.finished => Some(leg.progress + END_BOUND),
-                _ => None,
+                Phase::Dialing(until) => Some(until),
+                _ if self.is_ending(leg.conn) => Some(leg.progress + END_BOUND),
+                _ => earliest(leg.ends_by(), leg.stalled_at()),
             };
             earliest(own, leg.session.as_ref().and_then(Session::wake_at))
         };

@@ -120,6 +120,7 @@ pub struct Handover {
     told_early: Option<(GoAwaySignal, Option<RtmpUrl>)>,
     backoff: Backoff,
     hops: u32,
+    last_hop: Moment,
     last_boundary: Option<Moment>,
     gop: Option<Duration>,
 }
@@ -135,6 +136,7 @@ impl Handover {
             told_early: None,
             backoff: Backoff::default(),
             hops: 0,
+            last_hop: now,
             last_boundary: None,
             gop: None,
         }
@@ -198,7 +200,7 @@ impl Handover {
         }
         let deadline = now + self.config.boundary_deadline;
         let pending = Move { cause: Some(Cause::Drain), signal: Some(signal), target, attempt: 0, deadline };
-        self.hops += 1;
+        self.hop(now);
         let dial_at = self.dial_at(&pending, now);
         let had_connection = matches!(self.state, State::Dialing { .. } | State::Primed { .. });
         self.state = State::Requested { pending, dial_at };
@@ -220,7 +222,7 @@ impl Handover {
                 false
             }
             (State::Dialing { .. } | State::Primed { .. }, _) => {
-                self.hops += 1;
+                self.hop(now);
                 let nowhere = target.is_none();
                 let _ = self.failed(Failure::Draining, now, rng);
                 let hops = self.hops;
@@ -345,8 +347,12 @@ impl Handover {
         }
     }
 
-    /// [`SETTLED`] of media was accepted by the server that has the stream: a row of hops is over.
+    /// Media was accepted by the server that has the stream. Once that goes on for [`SETTLED`] after the last hop, the
+    /// row of hops is over.
     pub fn settled(&mut self, now: Moment) {
+        if now.since(self.last_hop) < SETTLED {
+            return;
+        }
         if self.hops > MAX_HOPS
             && let State::Requested { pending, dial_at } = &mut self.state
             && pending.attempt == 0
@@ -393,6 +399,11 @@ impl Handover {
             }
             _ => Step::Wait,
         }
+    }
+
+    fn hop(&mut self, now: Moment) {
+        self.hops += 1;
+        self.last_hop = now;
     }
 
     /// No earlier than [`DIAL_AHEAD`] of the expected boundary, nor so late that the deadline finds nothing ready.
@@ -605,6 +616,8 @@ mod tests {
         }
         machine.told(TOLD, Some(url("rtmp://h6/a/k")), at(5500));
         assert_eq!(machine.wake_at(), Some(at(15_500)));
+        machine.settled(at(6499));
+        assert_eq!(machine.wake_at(), Some(at(15_500)), "not yet");
         machine.settled(at(6500));
         assert_eq!(machine.wake_at(), Some(at(6500)));
     }

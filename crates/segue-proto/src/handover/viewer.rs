@@ -34,7 +34,10 @@ pub struct LegId(pub u64);
 pub enum Output {
     /// The next message: configuration, where it changed, before the media that needs it.
     Media(MediaMessage),
-    /// From here on messages come from another leg than before. What the old leg still delivers is not needed.
+    /// That leg leads from now on: it has caught up with the other, or goes beyond it. What the other still delivers is
+    /// not needed.
+    Leads(LegId),
+    /// From here on messages come from another leg than before.
     Joined(Join),
 }
 
@@ -94,8 +97,10 @@ struct Leg {
     cursors: BTreeMap<TrackKey, Cursor>,
     held: VecDeque<Item>,
     held_bytes: usize,
-    /// Whether something of it was put out.
+    /// Whether it needs no other leg any more.
     leads: bool,
+    /// Whether something of it was put out.
+    delivered: bool,
     overlap: u64,
 }
 
@@ -172,6 +177,7 @@ impl Viewer {
             held: VecDeque::new(),
             held_bytes: 0,
             leads: false,
+            delivered: false,
             overlap: 0,
         };
         *(if self.main.is_none() { &mut self.main } else { &mut self.next }) = Some(leg);
@@ -227,6 +233,7 @@ impl Viewer {
                 self.next = Some(next);
                 return;
             }
+            self.out.push_back(Output::Leads(next.id));
             self.main = Some(next);
         }
     }
@@ -254,7 +261,10 @@ impl Viewer {
         let mark = mark(&message);
         match self.judge(leg, key, mark, is_main) {
             Verdict::Ahead(_) if !is_main => return false,
-            Verdict::Repeat => leg.overlap += 1,
+            Verdict::Repeat => {
+                leg.overlap += 1;
+                leg.leads |= self.has_caught_up(leg, key);
+            }
             Verdict::Next => self.put(leg, key, mark, message, Some(0)),
             Verdict::Ahead(missing) => self.put(leg, key, mark, message, missing),
         }
@@ -302,10 +312,21 @@ impl Viewer {
         if aligned { Verdict::Next } else { Verdict::Ahead(None) }
     }
 
+    /// Whether the leg, which just repeated a message, has repeated the last one that was put out.
+    fn has_caught_up(&self, leg: &Leg, key: TrackKey) -> bool {
+        match (self.at, leg.at) {
+            (Some((stream, next)), Some((leg_stream, index))) if stream == leg_stream => index + 1 == next,
+            _ => match (leg.cursors.get(&key), self.marks.get(&key)) {
+                (Some(Cursor::Matching(at)), Some(marks)) => *at == marks.first + marks.last.len() as u64,
+                _ => false,
+            },
+        }
+    }
+
     fn put(&mut self, leg: &mut Leg, key: TrackKey, mark: Mark, message: MediaMessage, missing: Option<u64>) {
         self.missing += missing.unwrap_or(0);
-        if !leg.leads {
-            leg.leads = true;
+        leg.leads = true;
+        if !std::mem::replace(&mut leg.delivered, true) {
             leg.config_changed = true;
             if let Some(old_last) = self.last {
                 let (leg, new_first, overlap) = (leg.id, message.timestamp, leg.overlap);

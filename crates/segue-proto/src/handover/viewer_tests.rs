@@ -6,7 +6,7 @@ const B: LegId = LegId(2);
 const STREAM: StreamHash = StreamHash([7; 8]);
 
 fn video(n: u32) -> MediaMessage {
-    let payload = vec![if n % 10 == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0, n as u8];
+    let payload = vec![if n.is_multiple_of(10) { 0x17 } else { 0x27 }, 1, 0, 0, 0, n as u8];
     MediaMessage::new(TrackKind::Video, Timestamp::from_millis(n * 40), payload.into())
 }
 
@@ -31,6 +31,7 @@ fn drain(viewer: &mut Viewer) -> String {
     let mut words = Vec::new();
     while let Some(output) = viewer.poll() {
         words.push(match output {
+            Output::Leads(_) => continue,
             Output::Joined(join) => format!(">{}", join.leg.0),
             Output::Media(m) => {
                 let kind = match (m.kind, m.info().is_media()) {
@@ -65,13 +66,27 @@ fn by_index_repeats_are_dropped_and_the_next_message_joins() {
     assert_eq!(viewer.resume(), Some(Resume { stream: STREAM, index: 25 }));
     viewer.begin(B);
     viewer.position(B, position(20));
-    feed(&mut viewer, B, (20..25).map(video));
+    feed(&mut viewer, B, (20..24).map(video));
     assert_eq!(drain(&mut viewer), "");
     feed(&mut viewer, A, [video(25)]);
-    feed(&mut viewer, B, [video(25), video(26)]);
+    feed(&mut viewer, B, (24..27).map(video));
     feed(&mut viewer, A, [video(26)]);
     assert_eq!(drain(&mut viewer), "v25 >2 v26");
     assert_eq!((viewer.missing(), viewer.count()), (0, 27));
+}
+
+#[test]
+fn a_leg_that_has_caught_up_leads_though_the_old_one_goes_on() {
+    let mut viewer = indexed();
+    viewer.begin(B);
+    viewer.position(B, position(20));
+    feed(&mut viewer, B, (20..24).map(video));
+    assert_eq!(viewer.poll(), None);
+    feed(&mut viewer, B, [video(24)]);
+    assert_eq!(viewer.poll(), Some(Output::Leads(B)));
+    feed(&mut viewer, A, [video(25)]);
+    feed(&mut viewer, B, [video(25)]);
+    assert_eq!(drain(&mut viewer), ">2 v25");
 }
 
 #[test]

@@ -88,11 +88,14 @@ impl Player {
     /// Goes for an address, in place of what is pending.
     fn sent_to(&mut self, cause: Cause, signal: Option<GoAwaySignal>, target: Option<RtmpUrl>, now: Moment) {
         self.drop_next();
-        if self.main.is_some() && now.since(self.joined_at) >= SETTLED {
+        if self.main.is_some() && now.since(self.last_hop) >= SETTLED {
             self.hops = 0;
         }
         self.hops += 1;
+        self.last_hop = now;
         let earlier = self.pursuit.take();
+        let mut backoff = earlier.as_ref().map_or(Backoff::default(), |earlier| earlier.backoff);
+        let loop_delay = backoff.next(&mut self.rng).max(SETTLED);
         let pursuit = Pursuit {
             // A redirect on the way is not why the stream moves, if something else was.
             cause: earlier
@@ -103,13 +106,13 @@ impl Player {
             target,
             from: self.server().or(earlier.and_then(|earlier| earlier.from)),
             attempt: 0,
-            backoff: Backoff::default(),
+            backoff,
             dial_at: Some(now),
         };
         let pursuit = if self.hops > MAX_HOPS {
             // A loop. Begin it anew, but not at once.
             self.hops = 0;
-            Pursuit { target: None, dial_at: Some(now + SETTLED), ..pursuit }
+            Pursuit { target: None, dial_at: Some(now + loop_delay), ..pursuit }
         } else {
             pursuit
         };

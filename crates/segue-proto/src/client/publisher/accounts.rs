@@ -23,6 +23,8 @@ pub(super) struct Left {
     pub(super) end: Option<Place>,
     /// Whether it is still read, so that its tail may yet be proven.
     alive: bool,
+    /// Whether it proved all that it sent.
+    confirmed: bool,
 }
 
 impl Left {
@@ -34,7 +36,13 @@ impl Left {
             last_ts: leg.last_ts.map(Timestamp::as_millis),
             end: leg.end,
             alive,
+            confirmed: leg.is_proven(),
         }
+    }
+
+    /// Whether that is the connection.
+    pub(super) fn is(&self, leg: &Leg) -> bool {
+        self.conn == leg.conn
     }
 }
 
@@ -64,6 +72,7 @@ impl Publisher {
         let Some(cause) = done.cause else { return };
         let alive = left.as_ref().is_some_and(|left| left.alive && self.legs.contains_key(&left.conn));
         let segue = left.as_ref().is_some_and(|left| left.segue);
+        let confirmed = left.as_ref().is_some_and(|left| left.confirmed && !alive);
         let repeated = from.index.saturating_sub(start.index);
         let record = Record {
             stream: self.config.url.stream_id(),
@@ -77,9 +86,9 @@ impl Publisher {
             // A server that proves nothing may lack more than is known here.
             missing: (segue || gap > 0).then_some(gap),
             // How much of what was not proven did arrive is for the servers to say.
-            overlap: (alive || repeated == 0).then_some(repeated),
+            overlap: (alive || confirmed || repeated == 0).then_some(repeated),
             delay_ms: None,
-            confirmed: Some(false),
+            confirmed: Some(confirmed),
             result: HandoverResult::Moved,
         };
         let old = left.filter(|_| alive).map(|left| left.conn);
@@ -178,7 +187,7 @@ impl Publisher {
         if let Some(needed) = needed {
             self.missing += (end.index - needed.index).saturating_sub(needed.skipped);
         }
-        let leaving = |leg: &&Leg| matches!(leg.phase, Phase::Leaving | Phase::Draining(_)) && !leg.covered;
+        let leaving = |leg: &&Leg| matches!(leg.phase, Phase::Leaving | Phase::Draining) && !leg.covered;
         let tails: u64 = self.legs.values().filter(leaving).map(Leg::tail).sum();
         self.missing += tails;
     }

@@ -1,7 +1,7 @@
 //! What the hand-over's decisions mean for a publisher's connections: who begins where, who ends where, and what
 //! follows when one is told to go, refused, or lost.
 
-use super::{END_BOUND, Publisher, START_BOUND};
+use super::{Publisher, START_BOUND};
 use crate::client::Ending;
 use crate::client::leg::{Leg, Phase, Place};
 use crate::client::{Action, ConnId};
@@ -79,6 +79,7 @@ impl Publisher {
         let left = match old.and_then(|old| self.legs.get_mut(&old)) {
             Some(old) => {
                 old.phase = Phase::Leaving;
+                old.progress = now;
                 Some(super::accounts::Left::of(old, true))
             }
             None => self.left.take(),
@@ -112,6 +113,7 @@ impl Publisher {
         let staying = match old {
             Some(old) if close_old => {
                 old.phase = Phase::Leaving;
+                old.progress = now;
                 self.needed = old.end;
                 self.left = Some(super::accounts::Left::of(old, true));
                 self.current = None;
@@ -187,7 +189,7 @@ impl Publisher {
         let Some(leg) = self.close(conn) else { return };
         if !was_current {
             self.tail_ended(&leg, clean, now);
-        } else if leg.finished && (leg.is_proven() || !leg.segue) {
+        } else if leg.finished.is_some() && (leg.is_proven() || !leg.segue) {
             self.current = None;
             self.complete(leg.is_proven());
         } else {
@@ -211,7 +213,10 @@ impl Publisher {
 
     /// A connection that another one replaced has ended.
     fn tail_ended(&mut self, leg: &Leg, clean: bool, now: Moment) {
-        let clean = clean && matches!(leg.phase, Phase::Draining(_));
+        let clean = clean && leg.phase == Phase::Draining;
+        if let Some(left) = self.left.as_mut().filter(|left| left.is(leg)) {
+            *left = super::accounts::Left::of(leg, false);
+        }
         if self.current.is_none() && self.completed.is_none() {
             // No other connection has the stream yet: what is not proven can still be sent again.
             let owed = leg.owes(&self.replay, clean, now);
@@ -240,19 +245,14 @@ impl Publisher {
     }
 
     /// After an acknowledgement: perhaps it was the last one awaited.
-    pub(super) fn check_end(&mut self, conn: ConnId, now: Moment) {
-        let Some(leg) =
-            self.legs.get_mut(&conn).filter(|leg| leg.is_proven() && leg.is_flushed(&self.replay))
-        else {
-            return;
-        };
-        if leg.finished {
+    pub(super) fn check_end(&mut self, conn: ConnId) {
+        let Some(leg) = self.legs.get(&conn) else { return };
+        if leg.is_end_proven() {
             self.current = None;
             self.close(conn);
             self.complete(true);
-        } else if let Phase::Draining(until) = leg.phase {
-            // Proven. What is left is to read to the end.
-            leg.phase = Phase::Draining(until.min(now + END_BOUND));
+        } else if leg.phase == Phase::Draining && leg.is_proven() {
+            // All is proven; what is left is to read to the end.
             if let Some(leg) = self.legs.remove(&conn) {
                 self.record_tail(&leg);
                 self.legs.insert(conn, leg);

@@ -1,0 +1,613 @@
+//! The publisher against scripted servers under virtual time: what every hand-over must keep, fault by fault.
+
+mod common;
+
+use common::{Fault, OnPublish, SEED, Server, Source, World, at, by_index, seconds, url};
+use segue_proto::client::{Closed, Ending, Publisher, PublisherConfig, RedirectPolicy};
+use segue_proto::handover::record::{Cause, HandoverResult, Signal};
+use segue_proto::{MediaMessage, TrackKind};
+
+struct Show {
+    world: World<Publisher>,
+    source: Source,
+}
+
+fn config() -> PublisherConfig {
+    PublisherConfig { redirect: RedirectPolicy::Any, ..PublisherConfig::new(url("a")) }
+}
+
+impl Show {
+    fn new(config: PublisherConfig, servers: Vec<Server>, source: Source) -> Self {
+        let mut world = World::new(Publisher::new(config, SEED, at(0)), servers);
+        world.settle();
+        let mut show = Self { world, source };
+        for message in show.source.configuration() {
+            show.push(message);
+        }
+        show
+    }
+
+    fn standard(servers: Vec<Server>) -> Self {
+        Self::new(config(), servers, Source::new())
+    }
+
+    fn push(&mut self, message: MediaMessage) {
+        let now = self.world.now();
+        self.world.machine.push(message, now);
+        self.world.settle();
+    }
+
+    /// `ms` milliseconds of the show.
+    fn play(&mut self, ms: u64) {
+        for _ in 0..ms / 40 {
+            for message in self.source.tick() {
+                self.push(message);
+            }
+            self.world.run(40);
+        }
+    }
+
+    fn finish(&mut self) -> segue_proto::client::Outcome {
+        let now = self.world.now();
+        self.world.machine.finish(now);
+        self.world.settle();
+        self.world.run_until_finished(80_000)
+    }
+
+    /// The media of all connections that took the stream, in the order of their legs.
+    fn received(&self) -> Vec<MediaMessage> {
+        self.world.links.iter().filter(|link| link.accepted).flat_map(common::Link::media).collect()
+    }
+
+    /// Every message arrived once, in order, on the connections in order. Each later leg begins with the configuration,
+    /// stamped with the timestamp of its first message, a keyframe.
+    fn assert_exact(&self) {
+        assert_eq!(self.received(), self.source.sent);
+        for link in self.world.links.iter().filter(|link| link.accepted && !link.media().is_empty()).skip(1) {
+            let first = link.got.iter().position(|message| message.info().is_media()).unwrap();
+            assert!(first >= self.source.configuration().len(), "configuration comes first");
+            let stamp = link.got[first].timestamp;
+            assert!(link.got[..first].iter().all(|config| config.timestamp == stamp));
+            if self.source.video {
+                assert_eq!(link.got[first].payload[..2], [0x17, 1], "a leg begins with a keyframe");
+            }
+        }
+    }
+
+    /// Every message is at one server or another, at its index.
+    fn assert_nothing_missing(&self) {
+        let all = by_index(&self.world.links.iter().filter(|link| link.accepted).collect::<Vec<_>>());
+        assert_eq!(all.values().cloned().collect::<Vec<_>>(), self.source.sent);
+        assert!(all.keys().copied().eq(0..self.source.sent.len() as u64));
+    }
+}
+
+#[test]
+fn publishes_and_finishes_with_proof() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(5000);
+    let outcome = show.finish();
+    assert_eq!((outcome.ending, outcome.confirmed, outcome.missing), (Ending::Complete, Some(true), 0));
+    show.assert_exact();
+    assert!(show.world.links[0].unpublished, "the stream is ended properly");
+    assert_eq!(show.world.records, []);
+    let header = show.world.links[0].headers[0];
+    assert_eq!((header.leg, header.position.index), (1, 0));
+}
+
+#[test]
+fn a_foreign_server_cannot_confirm() {
+    let mut show = Show::standard(vec![Server::foreign("a")]);
+    show.play(3000);
+    let outcome = show.finish();
+    assert_eq!((outcome.ending, outcome.confirmed, outcome.missing), (Ending::Complete, Some(false), 0));
+    show.assert_exact();
+    assert_eq!(show.world.links[0].headers, []);
+}
+
+#[test]
+fn an_unpaced_source_is_held_back_and_loses_nothing() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.source.frame_size = 50_000;
+    show.world.uplink = Some(50_000_000);
+    let mut held_back = false;
+    while show.source.next < 2000 {
+        let now = show.world.now();
+        if !show.world.machine.room() {
+            held_back = true;
+            show.world.run(1);
+            continue;
+        }
+        for message in show.source.tick() {
+            show.world.machine.push(message, now);
+        }
+        show.world.settle();
+    }
+    assert!(held_back);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+}
+
+/// Told at `told` ms, on two servers that speak segue.
+fn moved(mut show: Show, told: u64) -> Show {
+    show.play(told);
+    assert_eq!(show.world.tell("a", Some("b")).len(), 1);
+    show.play(6000);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+    let record = &show.world.records[0];
+    assert_eq!(show.world.records.len(), 1);
+    assert_eq!((record.cause, record.signal), (Cause::Drain, Signal::ReconnectRequest));
+    assert_eq!((record.result, record.confirmed), (HandoverResult::Moved, Some(true)));
+    assert_eq!((record.from.as_deref(), record.to.as_deref()), (Some("a:1935"), Some("b:1935")));
+    assert_eq!((record.missing, record.overlap, record.delay_ms), (Some(0), Some(0), Some(0)));
+    assert!(!show.world.links_of("a")[0].unpublished, "no teardown on the old leg");
+    assert!(show.world.links_of("a")[0].saw_eof);
+    show
+}
+
+#[test]
+fn told_to_go_it_moves_at_the_next_keyframe_at_any_moment() {
+    for n in 0..25 {
+        let show = moved(Show::standard(vec![Server::new("a"), Server::new("b")]), 2000 + n * 160);
+        let record = &show.world.records[0];
+        assert_eq!(record.new_first_ts.unwrap() % 2000, 0);
+        let header = show.world.links_of("b")[0].headers[0];
+        assert_eq!(header.leg, 2);
+        assert_eq!(header.position.index, show.world.links_of("a")[0].media().len() as u64);
+        assert_eq!(Some(header.position.timestamp.as_millis()), record.new_first_ts);
+    }
+}
+
+#[test]
+fn dials_no_earlier_than_a_second_before_the_keyframe() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.play(4200);
+    show.world.tell("a", Some("b"));
+    show.play(3000);
+    let (when, host, _) = &show.world.dials[1];
+    assert_eq!(host, "b");
+    assert!((5000..5100).contains(when), "{when}");
+}
+
+#[test]
+fn h02_audio_only_moves_within_a_second() {
+    let source = Source { video: false, ..Source::new() };
+    let show = moved(Show::new(config(), vec![Server::new("a"), Server::new("b")], source), 3000);
+    assert!(show.world.records[0].new_first_ts.unwrap() < 4000);
+}
+
+#[test]
+fn h13_video_only_with_b_frames() {
+    let source = Source { audio: false, ..Source::new() };
+    moved(Show::new(config(), vec![Server::new("a"), Server::new("b")], source), 3000);
+}
+
+#[test]
+fn h12_timestamps_near_every_edge_go_on_unchanged() {
+    for edge in [0x00ff_ffff_u32, 0x7fff_ffff, 0xffff_ffff] {
+        for before in [4000, 4020, 6000] {
+            let source = Source { first_ts: edge.wrapping_sub(before), ..Source::new() };
+            moved(Show::new(config(), vec![Server::new("a"), Server::new("b")], source), 3000);
+        }
+    }
+}
+
+#[test]
+fn h14_a_header_that_changes_at_the_cut_comes_before_the_keyframe() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.play(3000);
+    show.world.tell("a", Some("b"));
+    show.play(1000);
+    show.push(Source::video_header(2));
+    show.play(1000);
+    let link = show.world.links_of("b")[0];
+    let headers: Vec<u8> = link
+        .got
+        .iter()
+        .filter(|m| m.kind == TrackKind::Video && !m.info().is_media())
+        .map(|m| m.payload[5])
+        .collect();
+    assert_eq!(headers, [2]);
+    assert_eq!(link.got[3].payload[..2], [0x17, 1]);
+}
+
+#[test]
+fn h26_type_32_is_acted_on_too() {
+    let mut announced = config();
+    announced.announce.reconnect = false;
+    let mut show = Show::new(announced, vec![Server::new("a")], Source::new());
+    show.play(3000);
+    show.world.tell("a", None);
+    show.play(4000);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+    let record = &show.world.records[0];
+    assert_eq!((record.signal, record.to.as_deref()), (Signal::GoAway, Some("a:1935")));
+    assert_eq!(show.world.links_of("a").len(), 2, "the same server, not draining, takes it back");
+}
+
+#[test]
+fn to_a_foreign_server_media_follows_publish_start_only() {
+    let mut late = Server::foreign("b");
+    late.on_publish = OnPublish::StartAfter(300);
+    let mut show = Show::standard(vec![Server::foreign("a"), late]);
+    show.play(3000);
+    show.world.tell("a", Some("b"));
+    show.play(4000);
+    assert_eq!(show.finish().confirmed, Some(false));
+    show.assert_exact();
+    let record = &show.world.records[0];
+    assert_eq!((record.missing, record.confirmed), (None, Some(false)), "nobody proved anything");
+    assert!((300..350).contains(&record.delay_ms.unwrap()), "{:?}", record.delay_ms);
+}
+
+#[test]
+fn h03_new_server_refuses_stays_on_old() {
+    let faults = [
+        Fault::DialRefused,
+        Fault::DialHangs,
+        Fault::HandshakeHangs,
+        Fault::ConnectHangs,
+        Fault::ConnectReset,
+        Fault::ConnectRejected,
+        Fault::CreateStreamReset,
+    ];
+    for fault in faults {
+        let mut b = Server::new("b");
+        b.fault = Some(fault);
+        let mut show = Show::standard(vec![Server::new("a"), b]);
+        show.play(3000);
+        show.world.server("a").draining = true;
+        show.world.tell("a", Some("b"));
+        show.play(5000);
+        let at_a = show.world.links_of("a");
+        assert_eq!(at_a.iter().filter(|link| link.accepted).count(), 1, "{fault:?}: still on the old one");
+        assert!(!at_a[0].saw_eof, "{fault:?}");
+        assert!(show.world.records.is_empty());
+        show.world.server("b").fault = None;
+        show.play(14_000);
+        assert_eq!(show.finish().confirmed, Some(true), "{fault:?}");
+        show.assert_exact();
+        assert_eq!(show.world.records.last().unwrap().result, HandoverResult::Moved, "{fault:?}");
+    }
+}
+
+#[test]
+fn h03_publish_refused_goes_on_at_the_old_server_from_the_buffer() {
+    let refuse = OnPublish::Refuse("NetStream.Publish.Denied", "no");
+    for on_publish in [refuse, OnPublish::Hang, OnPublish::Reset] {
+        let mut b = Server::new("b");
+        b.on_publish = on_publish;
+        let mut show = Show::standard(vec![Server::new("a"), b]);
+        show.play(3000);
+        show.world.tell("a", Some("b"));
+        show.play(16_000);
+        show.world.server("b").on_publish = OnPublish::Start;
+        show.play(16_000);
+        assert_eq!(show.finish().confirmed, Some(true));
+        show.assert_exact();
+        assert_eq!(show.world.records.len(), 1);
+    }
+}
+
+#[test]
+fn h03_a_busy_name_half_closes_the_old_connection_first() {
+    let mut b = Server::foreign("b");
+    b.on_publish = OnPublish::BusyWith(vec!["a", "b"]);
+    let mut show = Show::standard(vec![Server::foreign("a"), b]);
+    show.play(3000);
+    show.world.tell("a", Some("b"));
+    show.play(4000);
+    assert!(!show.world.links_of("a")[0].unpublished);
+    show.finish();
+    show.assert_exact();
+    assert_eq!(show.world.records.len(), 1);
+}
+
+#[test]
+fn h04_old_server_dies_before_the_boundary() {
+    for how in [Closed::Eof, Closed::Reset] {
+        for n in 0..20 {
+            let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+            show.world.latency = 30;
+            show.play(4000);
+            show.world.tell("a", Some("b"));
+            show.play(n * 80 + 40);
+            show.world.kill("a", how);
+            show.play(4000);
+            let outcome = show.finish();
+            assert_eq!((outcome.confirmed, outcome.missing), (Some(true), 0), "{n}");
+            show.assert_nothing_missing();
+        }
+    }
+}
+
+#[test]
+fn h04_a_crash_replays_from_the_keyframe_before_what_is_not_acknowledged() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.play(5000);
+    show.world.kill("a", Closed::Reset);
+    show.world.server("a").fault = Some(Fault::DialRefused);
+    show.play(2000);
+    show.world.server("a").fault = None;
+    show.play(6000);
+    let outcome = show.finish();
+    assert_eq!((outcome.confirmed, outcome.missing), (Some(true), 0));
+    show.assert_nothing_missing();
+    let record = &show.world.records[0];
+    assert_eq!((record.cause, record.signal, record.missing), (Cause::Crash, Signal::None, Some(0)));
+    assert_eq!((record.confirmed, record.overlap), (Some(false), None));
+    assert!(record.delay_ms.unwrap() > 1900);
+}
+
+#[test]
+fn h05_without_the_final_acknowledgement_the_tail_is_counted() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.play(3000);
+    show.world.server("a").mute = true;
+    let proven = show.world.machine.report().acknowledged.unwrap();
+    show.world.tell("a", Some("b"));
+    show.play(4000);
+    let outcome = show.finish();
+    let at_a = show.world.links_of("a")[0].media().len() as u64;
+    let record = &show.world.records[0];
+    assert_eq!((record.missing, record.confirmed), (Some(at_a - proven), Some(false)));
+    assert_eq!(outcome.missing, at_a - proven);
+}
+
+#[test]
+fn h06_all_servers_gone_whole_gops_are_dropped_and_counted() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3000);
+    show.world.kill("a", Closed::Reset);
+    show.world.server("a").fault = Some(Fault::DialRefused);
+    show.play(45_000);
+    show.world.server("a").fault = None;
+    show.play(8000);
+    let outcome = show.finish();
+    assert_eq!((&outcome.ending, outcome.confirmed), (&Ending::Complete, Some(true)));
+    let all = by_index(&show.world.links.iter().filter(|link| link.accepted).collect::<Vec<_>>());
+    let unacknowledged = show.source.sent.len() as u64 - all.len() as u64;
+    // What the dead server had received without acknowledging counts as lost, too.
+    assert!(outcome.missing >= unacknowledged && outcome.missing < unacknowledged + 60, "{outcome:?}");
+    assert_eq!(show.world.records[0].missing, Some(outcome.missing));
+    let second = show.world.links_of("a")[1];
+    assert_eq!(second.media()[0].payload[..2], [0x17, 1], "whole GOPs");
+}
+
+#[test]
+fn h06_a_stream_is_given_up_after_a_minute_with_its_loss_counted() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3000);
+    show.world.kill("a", Closed::Reset);
+    show.world.server("a").fault = Some(Fault::DialRefused);
+    let proven = show.world.machine.report().acknowledged;
+    assert_eq!(proven, None);
+    show.play(64_000);
+    let outcome = show.world.run_until_finished(10);
+    assert!(matches!(outcome.ending, Ending::Lost(_)));
+    let pushed = show.world.machine.report().pushed;
+    assert!(outcome.missing < pushed && outcome.missing > pushed - 150, "{outcome:?} of {pushed}");
+    assert_eq!(show.world.records[0].result, HandoverResult::Lost);
+    assert!(show.world.dials.len() > 12 && show.world.dials.len() < 40, "{}", show.world.dials.len());
+}
+
+#[test]
+fn h08_a_signal_of_the_new_server_is_followed() {
+    let mut b = Server::new("b");
+    b.greeting = Some("c");
+    let mut show = Show::standard(vec![Server::new("a"), b, Server::new("c")]);
+    show.play(3000);
+    show.world.tell("a", Some("b"));
+    show.play(6000);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+    assert_eq!(show.world.records.last().unwrap().to.as_deref(), Some("c:1935"));
+}
+
+#[test]
+fn h08_a_redirect_loop_ends_and_the_stream_stays() {
+    let (mut b, mut c) = (Server::new("b"), Server::new("c"));
+    (b.greeting, c.greeting) = (Some("c"), Some("b"));
+    let mut show = Show::standard(vec![Server::new("a"), b, c]);
+    show.play(3000);
+    show.world.server("a").draining = true;
+    show.world.tell("a", Some("b"));
+    show.play(10_000);
+    let dials = show.world.dials.len();
+    assert!(dials < 60, "{dials}");
+    assert!(show.world.records.is_empty());
+    show.finish();
+    show.assert_exact();
+    assert_eq!(show.world.records[0].result, HandoverResult::Ended);
+}
+
+#[test]
+fn h10_a_draining_server_is_not_moved_to() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3000);
+    show.world.server("a").draining = true;
+    show.world.tell("a", None);
+    show.play(10_000);
+    let attempts: Vec<u32> = show.world.dials.iter().skip(1).map(|(_, _, attempt)| *attempt).collect();
+    assert!(attempts.len() >= 4 && attempts.iter().copied().eq(0..attempts.len() as u32), "{attempts:?}");
+    assert_eq!(show.world.links_of("a").iter().filter(|link| link.accepted).count(), 1);
+    show.world.server("a").draining = false;
+    show.play(14_000);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+    assert_eq!(show.world.records.len(), 1);
+}
+
+#[test]
+fn h10_a_lost_stream_takes_a_draining_server_when_nothing_else_answers() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3000);
+    show.world.server("a").draining = true;
+    show.world.kill("a", Closed::Reset);
+    show.play(10_000);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_nothing_missing();
+}
+
+#[test]
+fn h01_no_keyframe_in_time_replays_from_the_last_one() {
+    let source = Source { gop: 700, ..Source::new() };
+    let mut show = Show::new(config(), vec![Server::new("a"), Server::new("b")], source);
+    show.play(2000);
+    show.world.tell("a", Some("b"));
+    show.play(12_000);
+    let outcome = show.finish();
+    assert_eq!((outcome.confirmed, outcome.missing), (Some(true), 0));
+    show.assert_nothing_missing();
+    let record = &show.world.records[0];
+    assert_eq!(record.overlap, Some(show.world.links_of("a")[0].media().len() as u64));
+    assert_eq!((record.new_first_ts, record.missing), (Some(0), Some(0)));
+}
+
+#[test]
+fn h01_without_any_keyframe_in_the_buffer_no_message_is_lost() {
+    let source = Source { gop: 0, ..Source::new() };
+    let mut show = Show::new(config(), vec![Server::new("a"), Server::new("b")], source);
+    show.play(40_000);
+    show.world.tell("a", Some("b"));
+    show.play(14_000);
+    assert_eq!(show.finish().missing, 0);
+    assert_eq!(show.received(), show.source.sent);
+    assert_eq!(show.world.records[0].overlap, Some(0));
+}
+
+#[test]
+fn h17_a_slow_uplink_sends_nothing_twice_and_counts_what_it_drops() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.source.frame_size = 5000;
+    show.world.uplink = Some(70_000); // of about 127 kB/s
+    show.play(90_000);
+    show.world.tell("a", Some("b"));
+    show.play(6000);
+    let outcome = show.finish();
+    let all = by_first_seen(&show.received());
+    assert_eq!(all, show.received().len(), "nothing twice");
+    assert_eq!(outcome.missing + all as u64, show.source.sent.len() as u64, "{outcome:?}");
+    assert!(outcome.missing > 0);
+    let resent = show.world.links_of("a")[0].headers.len();
+    assert!(resent > 1, "the leg header says where the stream goes on");
+    assert!(show.world.links_of("a")[0].headers.iter().all(|header| header.leg == 1));
+}
+
+fn by_first_seen(messages: &[MediaMessage]) -> usize {
+    let keys: std::collections::BTreeSet<_> = messages.iter().map(|m| (m.kind, m.payload.to_vec())).collect();
+    keys.len()
+}
+
+#[test]
+fn h25_nothing_announced_is_never_told() {
+    let mut plain = config();
+    plain.announce = segue_proto::caps::Announce::NONE;
+    plain.segue = false;
+    let mut show = Show::new(plain, vec![Server::new("a")], Source::new());
+    show.play(3000);
+    assert_eq!(show.world.tell("a", Some("b")), []);
+    show.play(1000);
+    assert_eq!(show.finish().confirmed, Some(false));
+    show.assert_exact();
+}
+
+#[test]
+fn h27_finishing_while_told_ends_the_stream_where_it_is() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.play(4000);
+    show.world.tell("a", Some("b"));
+    show.play(1200);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+    assert!(show.world.links_of("a")[0].unpublished);
+    assert_eq!(show.world.records[0].result, HandoverResult::Ended);
+}
+
+#[test]
+fn a_stream_finished_just_after_it_moved_waits_for_both_proofs() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.world.latency = 40;
+    show.play(4000);
+    show.world.tell("a", Some("b"));
+    show.play(2080);
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+    assert_eq!(show.world.records[0].confirmed, Some(true));
+}
+
+#[test]
+fn a_redirect_that_is_not_allowed_counts_as_none() {
+    let mut show =
+        Show::new(PublisherConfig::new(url("a")), vec![Server::new("a"), Server::new("evil")], Source::new());
+    show.play(3000);
+    show.world.tell("a", Some("evil"));
+    show.play(4000);
+    assert!(show.world.dials.iter().all(|(_, host, _)| host == "a"), "{:?}", show.world.dials);
+    let line = show.world.notices.iter().find(|line| line.contains("--redirect")).unwrap();
+    assert!(line.contains("--redirect evil") && !line.contains("key"), "{line}");
+    assert_eq!(show.finish().confirmed, Some(true));
+    show.assert_exact();
+}
+
+#[test]
+fn a_stream_that_cannot_begin_fails_with_one_line() {
+    let mut show = Show::standard(vec![]);
+    let outcome = show.world.run_until_finished(1000);
+    assert_eq!(outcome.ending, Ending::Failed("connection refused".into()));
+    let mut busy = Server::new("a");
+    busy.on_publish = OnPublish::Refuse("NetStream.Publish.BadName", "already published");
+    show = Show::standard(vec![busy]);
+    let outcome = show.world.run_until_finished(1000);
+    assert_eq!(outcome.ending, Ending::Failed("already published (NetStream.Publish.BadName)".into()));
+}
+
+#[test]
+fn an_abort_counts_what_is_not_proven() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3000);
+    let report = show.world.machine.report();
+    let now = show.world.now();
+    show.world.machine.abort(now);
+    show.world.settle();
+    let outcome = show.world.outcome.clone().unwrap();
+    assert_eq!(outcome.missing, report.pushed - report.acknowledged.unwrap());
+    assert_eq!(outcome.ending, Ending::Aborted);
+}
+
+#[test]
+fn back_and_forth_forty_times_loses_and_repeats_nothing() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.source.gop = 25;
+    show.play(2000);
+    for n in 0..40 {
+        let (from, to) = if n % 2 == 0 { ("a", "b") } else { ("b", "a") };
+        show.world.tell(from, Some(to));
+        show.play(2000);
+    }
+    let outcome = show.finish();
+    assert_eq!((outcome.confirmed, outcome.missing), (Some(true), 0));
+    show.assert_exact();
+    assert_eq!(show.world.records.len(), 40);
+    assert!(
+        show.world.records.iter().all(|record| record.confirmed == Some(true) && record.missing == Some(0))
+    );
+    assert_eq!(show.world.links.last().unwrap().headers[0].leg, 41);
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    let run = || {
+        let mut show = Show::standard(vec![Server::new("a")]);
+        show.play(3000);
+        show.world.kill("a", Closed::Reset);
+        show.world.server("a").fault = Some(Fault::DialRefused);
+        show.play(10_000);
+        show.world.dials
+    };
+    assert_eq!(run(), run());
+    assert!(run().len() > 4);
+    assert_eq!(seconds(1).as_millis(), 1000);
+}
