@@ -294,6 +294,21 @@ fn h03_publish_refused_goes_on_at_the_old_server_from_the_buffer() {
 }
 
 #[test]
+fn h03_a_refusal_holds_the_old_server_up_for_no_longer_than_it_takes() {
+    let mut b = Server::new("b");
+    b.on_publish = OnPublish::Refuse("NetStream.Publish.Denied", "no");
+    let mut show = Show::standard(vec![Server::new("a"), b]);
+    show.play(3000);
+    show.world.tell("a", Some("b"));
+    for _ in 0..200 {
+        show.play(40);
+        let behind = show.source.sent.len() - show.world.links_of("a")[0].media().len();
+        assert!(behind <= 4, "{behind} messages at {} ms", show.world.ms);
+    }
+    assert!(show.world.links_of("b").len() > 1, "it was tried");
+}
+
+#[test]
 fn h03_a_busy_name_half_closes_the_old_connection_first() {
     let mut b = Server::foreign("b");
     b.on_publish = OnPublish::BusyWith(vec!["a", "b"]);

@@ -1,6 +1,15 @@
 //! What a stream does with legs: claims, holds, repeats, timelines. Payloads are numbered so that a test can say which
 //! messages the log holds.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::leg::{LegHeader, Position, ResumeToken, StreamHash};
+use crate::media::{MediaMessage, TrackKind};
+use crate::message::status;
+use crate::time::Moment;
+use crate::timestamp::Timestamp;
+
 use super::*;
 
 const KEY: u8 = 0x17;

@@ -111,7 +111,7 @@ pub struct State {
     pub log: log::Stream,
     /// Connections that publish, or ask to.
     pub legs: BTreeMap<ConnId, Leg>,
-    /// Connections that watch. Changed through `watch` and `unwatch`.
+    /// Connections that watch. They are added and removed by the hub, which counts them by shard.
     pub viewers: BTreeMap<ConnId, Watcher>,
     /// How many of them each shard has.
     pub(super) viewer_shards: BTreeMap<usize, usize>,
