@@ -571,7 +571,7 @@ fn the_log_keeps_two_gops_and_ten_seconds_and_drops_whole_gops() {
     let mut f = Fixture::new();
     f.publish(1, false);
     // GOPs of 5 frames, a second apart: 5 s each.
-    let mut send = |f: &mut Fixture, range: std::ops::Range<u32>| {
+    let send = |f: &mut Fixture, range: std::ops::Range<u32>| {
         for n in range {
             f.now = at(u64::from(n) * 1000);
             f.send(1, [video(n % 5 == 0, n * 1000, n)]);
