@@ -11,8 +11,15 @@ use segue_sim::pipe::Link;
 use segue_sim::source::Shape;
 use segue_sim::world::Door;
 
-/// Seeds of each scenario; the moment, the segmentation and the jitter all come from the seed.
-const SEEDS: std::ops::Range<u64> = 0..20;
+/// Seeds of each scenario; the moment, the segmentation and the jitter all come from the seed. A longer run is built
+/// with SEGUE_SIM_SEEDS=N.
+const SEEDS: std::ops::Range<u64> = 0..match option_env!("SEGUE_SIM_SEEDS") {
+    Some(count) => match u64::from_str_radix(count, 10) {
+        Ok(count) => count,
+        Err(_) => panic!("SEGUE_SIM_SEEDS is a number"),
+    },
+    None => 20,
+};
 
 /// A publisher moves from A to B at a seeded moment, with each announcement; both recordings together and the viewer hold
 /// every message once.
