@@ -57,7 +57,12 @@ enum Dialects {
 pub(crate) fn listener(progress: Progress) -> Box<dyn FnMut(Event) + Send> {
     Box::new(move |event| match event {
         Event::Notice(notice) => progress.say(&notice.0),
-        Event::Handover(record) => progress.say(&describe(&record)),
+        Event::Handover(record) => {
+            if let Ok(json) = serde_json::to_string(&record) {
+                tracing::info!(record = %json, "hand-over");
+            }
+            progress.say(&describe(&record));
+        }
         _ => {}
     })
 }
@@ -80,22 +85,24 @@ pub(crate) fn describe(record: &Record) -> String {
 
 /// The exit code of an end; what went wrong is said on stderr.
 pub(crate) fn judge(outcome: &Outcome) -> Exit {
-    let (text, failed) = match &outcome.ending {
-        Ending::Complete => (None, false),
-        Ending::Failed(why) | Ending::Lost(why) => (Some(why.as_str()), true),
-        Ending::Aborted => (Some("aborted"), true),
+    let (text, without_loss) = match &outcome.ending {
+        Ending::Complete => (None, Exit::Done),
+        // It never began: there is nothing that could be lost.
+        Ending::Failed(why) => {
+            complain(why);
+            return Exit::Failed;
+        }
+        Ending::Lost(why) => (Some(why.as_str()), Exit::Failed),
+        Ending::Aborted => (Some("aborted"), Exit::Failed),
     };
     if let Some(text) = text {
         complain(text);
     }
-    match (outcome.missing, failed) {
-        (0, false) => Exit::Done,
-        (0, true) => Exit::Failed,
-        (missing, _) => {
-            complain(&format!("{missing} messages are lost"));
-            Exit::Lost
-        }
+    if outcome.missing == 0 {
+        return without_loss;
     }
+    complain(&format!("{} messages are lost", outcome.missing));
+    Exit::Lost
 }
 
 #[cfg(test)]
@@ -108,6 +115,7 @@ mod tests {
         assert_eq!(exit(Ending::Complete, 0), Exit::Done);
         assert_eq!(exit(Ending::Complete, 1), Exit::Lost);
         assert_eq!(exit(Ending::Failed("x".into()), 0), Exit::Failed);
+        assert_eq!(exit(Ending::Failed("x".into()), 7), Exit::Failed);
         assert_eq!(exit(Ending::Lost("x".into()), 0), Exit::Failed);
         assert_eq!(exit(Ending::Lost("x".into()), 7), Exit::Lost);
         assert_eq!(exit(Ending::Aborted, 0), Exit::Failed);

@@ -1,5 +1,7 @@
 //! The commands together, on the loopback: publish, play, drain, serve's signals, and their exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::io::Write;
@@ -13,7 +15,7 @@ const FLOWING: usize = 4_000;
 
 fn whole(sent: &std::path::Path, received: &[std::path::PathBuf]) {
     let mut command = segue(["verify", "--whole", "--no-overlap"]);
-    let (code, out, err) = ended(&command.arg(sent).args(received).output().unwrap());
+    let (code, out, err) = ended(&command.arg(sent).args(received).output().expect("segue runs"));
     assert_eq!(code, 0, "{out}{err}");
 }
 
@@ -225,6 +227,45 @@ fn a_second_sigterm_stops_a_drain_at_once_but_not_as_an_echo_of_the_first() {
     publish.signal("INT");
     publish.signal("TERM");
     assert!(matches!(publish.end().0, 1 | 3));
+}
+
+#[test]
+fn a_stream_key_shows_up_nowhere() {
+    const KEY: &str = "canary-f3b1";
+    let dir = tempfile::tempdir().unwrap();
+    let (mut a, mut b) = (Server::start(dir.path(), "a"), Server::start(dir.path(), "b"));
+    let source = file(dir.path(), "clip.flv", clip(0..50));
+    let report = dir.path().join("report.json");
+    let client = |args: &[&str]| {
+        let mut command = segue(args);
+        command.env("SEGUE_KEY", format!("{KEY}?token={KEY}")).env("SEGUE_LOG", "trace");
+        command
+    };
+    let mut play = Process::start(&mut client(&["play", &a.url("live"), "-o", "-"]));
+    let publish = ["publish", "--loop", source.to_str().unwrap(), &a.url("live"), "--report"];
+    let publish = Process::start(client(&publish).arg(&report));
+    play.read(FLOWING);
+    let mut said = Vec::new();
+    for command in [&["drain", "--dry-run"][..], &["drain", "--json", "--to", &format!("rtmp://{}", b.rtmp)]]
+    {
+        let (code, out, err) = ended(&client(&[command, &["--admin", &a.admin]].concat()).output().unwrap());
+        assert_eq!(code, 0, "{err}");
+        said.extend([out, err]);
+    }
+    play.read(FLOWING);
+    publish.signal("INT");
+    let (code, out, err) = publish.end();
+    assert_eq!(code, 0, "{err}");
+    said.extend([String::from_utf8(out).unwrap(), err, play.end().2]);
+    assert_eq!((a.stop("TERM"), b.stop("TERM")), (0, 0));
+    said.extend([&a.log, &b.log, &report].map(|path| std::fs::read_to_string(path).unwrap()));
+    said.extend(
+        [&a, &b].iter().flat_map(|server| server.recordings()).map(|path| path.display().to_string()),
+    );
+    assert!(said.iter().any(|text| text.contains("moved")));
+    for text in said {
+        assert!(!text.contains(KEY), "{text}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `segue verify` as a script sees it: names and values, JSON of the same names, exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{clip, ended, file, run};

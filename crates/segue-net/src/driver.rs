@@ -142,6 +142,7 @@ impl<M: Machine> Driver<M> {
                     if matches!(how, Closed::Reset) {
                         self.conns.remove(&id);
                     }
+                    tracing::debug!(conn = id.0, ?how, "the peer ended");
                     self.machine.peer_closed(id, how, now);
                     return true;
                 }
@@ -192,6 +193,10 @@ impl<M: Machine> Driver<M> {
         }
         for (id, result) in ended {
             self.dialing.remove(&id);
+            match &result {
+                Ok((_, address)) => tracing::debug!(conn = id.0, %address, "connected"),
+                Err(error) => tracing::debug!(conn = id.0, %error, "not connected"),
+            }
             let result = result.map(|(stream, address)| {
                 self.conns.insert(id, Conn::new(stream));
                 address.to_string()

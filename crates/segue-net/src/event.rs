@@ -35,7 +35,9 @@ impl Events {
 
     /// A hand-over took place now: the machine, which knows no time of day, left that out.
     pub(crate) fn handover(&mut self, mut record: Record) {
-        record.at.get_or_insert_with(|| jiff::Timestamp::now().to_string());
+        record
+            .at
+            .get_or_insert_with(|| jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
         if self.records.len() < MAX_RECORDS {
             self.records.push(record.clone());
         }

@@ -1,6 +1,8 @@
 //! `Publisher` and `Player` against scripted servers on the loopback: each a listener that runs `session::server` and
 //! decides in the test what a server would decide.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -165,7 +167,7 @@ async fn a_publisher_that_is_told_to_go_splits_its_stream_at_a_keyframe() {
     assert!(first.len() >= 15 && second.first().unwrap().payload[0] == 0x17);
     assert_eq!([first, second].concat(), sent);
     let record = moved.recv().await.unwrap();
-    assert_eq!(report.handovers, [record.clone()]);
+    assert_eq!(report.handovers, std::slice::from_ref(&record));
     assert_eq!((record.result, record.signal), (HandoverResult::Moved, Signal::ReconnectRequest));
     assert_eq!((record.missing, record.overlap, record.confirmed), (Some(0), Some(0), Some(true)));
     assert!(record.at.unwrap().ends_with('Z'));

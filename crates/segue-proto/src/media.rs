@@ -344,7 +344,8 @@ mod tests {
         use Content::{Config as C, Frame, Keyframe, Other};
         use TrackKind::{Audio, Data, Video};
         let fcc = |c: &[u8; 4]| Codec::FourCc(*c);
-        let cases: &[(&str, TrackKind, &'static [u8], Content, u8, Codec)] = &[
+        type Case = (&'static str, TrackKind, &'static [u8], Content, u8, Codec);
+        let cases: &[Case] = &[
             (
                 "avc header",
                 Video,

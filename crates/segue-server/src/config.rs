@@ -22,6 +22,9 @@ pub const FLUSH: Duration = Duration::from_secs(5);
 pub const SETTLE: Duration = Duration::from_secs(3);
 /// A recorder further behind than this is degraded, and holds back no acknowledgement.
 pub const RECORDER_LAG: Duration = Duration::from_secs(1);
+/// Messages that may wait for a recorder that keeps up before its stream's publisher is read on: a source that is not
+/// paced must not outrun the disk and the log.
+pub const MAX_UNWRITTEN: u64 = 128;
 /// Hand-over records kept for `GET handovers`.
 pub const MAX_HANDOVERS: usize = 1000;
 /// Points between what a publisher sent and what the log holds, kept per publisher. With more, the newest two merge,

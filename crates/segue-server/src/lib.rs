@@ -22,6 +22,7 @@
 pub mod admin;
 pub mod config;
 pub mod drain;
+mod handle;
 pub mod hub;
 mod reactor;
 pub mod record;
@@ -29,5 +30,6 @@ mod server;
 pub mod shard;
 
 pub use config::{DrainDefaults, ServerConfig, Switches};
+pub use handle::Handle;
 pub use reactor::Clock;
-pub use server::{Addresses, BindError, Handle, Running, Server};
+pub use server::{Addresses, BindError, Running, Server};

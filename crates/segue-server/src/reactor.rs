@@ -30,6 +30,8 @@ const SLICES: usize = 64;
 const ACCEPTS_A_PASS: usize = 256;
 /// How long accepting rests when the process has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection rests whose recorder has enough.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
 /// When the server stops, a loop ends by then whatever its peers do.
 const STOP_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -103,6 +105,8 @@ pub(crate) struct Reactor {
     next_shard: Arc<AtomicUsize>,
     /// Connections that have more to read than one pass takes.
     ready: Vec<ConnId>,
+    /// Connections that have more to read than the recorder takes now.
+    full: Vec<ConnId>,
     buffer: Box<[u8]>,
 }
 
@@ -139,6 +143,7 @@ impl Reactor {
             accept_again: None,
             next_shard: Arc::new(AtomicUsize::new(0)),
             ready: Vec::new(),
+            full: Vec::new(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
         })
     }
@@ -177,6 +182,7 @@ impl Reactor {
                 self.accept();
             }
             self.adopt();
+            self.ready.append(&mut self.full);
             self.read();
             for conn in writable {
                 if let Some(socket) = self.sockets.get_mut(&conn) {
@@ -210,7 +216,9 @@ impl Reactor {
         let now = self.clock.now();
         let shard = self.shard.wake_at(now).map(|at| at.since(now));
         let instant = Instant::now();
-        [self.accept_again, stop_by]
+        // The recorder's progress is mail, and wakes; this is for a recorder that makes none.
+        let full = (!self.full.is_empty()).then(|| instant + FULL_PAUSE);
+        [self.accept_again, stop_by, full]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(instant))
@@ -279,6 +287,10 @@ impl Reactor {
             let Some(socket) = self.sockets.get_mut(&conn) else { continue };
             let mut more = true;
             for _ in 0..READS_A_PASS {
+                if self.shard.is_full(conn) {
+                    self.full.push(conn);
+                    break;
+                }
                 match socket.stream.read(&mut self.buffer) {
                     Ok(0) => {
                         socket.ended = true;
@@ -302,7 +314,7 @@ impl Reactor {
                 break;
             }
             socket.readable = more;
-            if more {
+            if more && self.full.last() != Some(&conn) {
                 self.ready.push(conn);
             }
         }

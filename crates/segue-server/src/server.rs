@@ -1,19 +1,18 @@
-//! The whole server: listeners, loops, recorder and API in threads, and the handle by which the binary steers them.
-//! Signals, flags and exit codes are the binary's.
+//! The whole server: listeners, loops, recorder and API in threads. What steers it is `handle`'s. Signals, flags and exit codes are the binary's.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use mio::net::TcpListener;
 use thiserror::Error;
 
 use crate::admin;
 use crate::config::{ServerConfig, WallClock};
-use crate::drain::{Refused, Report, Request, ServerState, Target};
+use crate::drain::Target;
+use crate::handle::Handle;
 use crate::hub::{Hub, HubConfig};
 use crate::reactor::{Clock, Inbox, Reactor};
 use crate::record::{self, Recorder};
@@ -153,7 +152,7 @@ impl Server {
             let shard = Shard::new(hub.clone(), index, config.switches, seed.wrapping_add(index as u64));
             reactors.push(Reactor::new(shard, hub.clone(), index, clock, inboxes.clone(), listener.take())?);
         }
-        let handle = Handle { hub, clock, config: Arc::new(config) };
+        let handle = Handle::new(hub, clock, config.drain);
         Ok(Self { addresses, handle, reactors, recorder, http, admin })
     }
 
@@ -173,7 +172,7 @@ impl Server {
     ///
     /// What the system says of threads.
     pub fn spawn(self) -> io::Result<Running> {
-        let hub = self.handle.hub.clone();
+        let hub = self.handle.hub().clone();
         let mut loops = Vec::new();
         for (index, reactor) in self.reactors.into_iter().enumerate() {
             let name = format!("shard-{index}");
@@ -231,76 +230,5 @@ impl Running {
         }
         self.api.stop();
         result
-    }
-}
-
-/// Steers a server. Cheap to clone; usable from any thread.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    hub: Arc<Hub>,
-    clock: Clock,
-    config: Arc<ServerConfig>,
-}
-
-impl Handle {
-    /// The server's own idea of a drain, as its configuration says.
-    pub fn default_drain(&self) -> Request {
-        let drain = &self.config.drain;
-        Request {
-            to: drain.to.as_deref().and_then(|to| Target::parse(to).ok()),
-            deadline: drain.deadline,
-            settle: drain.settle,
-            over: drain.over,
-            stream: None,
-            dry_run: false,
-        }
-    }
-
-    /// Begins a drain, or tells one stream.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`].
-    pub fn drain(&self, request: Request) -> Result<Report, Refused> {
-        self.hub.drain().begin(&self.hub, request, self.clock.now())
-    }
-
-    /// Back to running.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused::NotDraining`].
-    pub fn cancel_drain(&self) -> Result<Report, Refused> {
-        self.hub.drain().cancel(&self.hub, self.clock.now())
-    }
-
-    /// Ends every connection now, each by the closing sequence; the server's threads end after it.
-    pub fn stop_now(&self) {
-        self.hub.stop();
-    }
-
-    /// `running`, `draining` or `drained`.
-    pub fn state(&self) -> ServerState {
-        self.hub.drain().state()
-    }
-
-    /// How the newest drain goes, or went.
-    pub fn report(&self) -> Report {
-        self.hub.board().report()
-    }
-
-    /// Blocks until the server is drained, or `patience` is over; the newest report in both cases.
-    pub fn wait_drained(&self, patience: Duration) -> Report {
-        self.hub.board().wait_drained(patience)
-    }
-
-    /// Publishing connections right now.
-    pub fn publishers(&self) -> usize {
-        self.hub.streams().iter().filter(|slot| !slot.lock().legs.is_empty()).count()
-    }
-
-    /// What the shards share.
-    pub fn hub(&self) -> &Arc<Hub> {
-        &self.hub
     }
 }

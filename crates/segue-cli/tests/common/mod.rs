@@ -103,6 +103,8 @@ pub(crate) struct Server {
     pub(crate) rtmp: String,
     pub(crate) admin: String,
     pub(crate) record: PathBuf,
+    /// Everything that it logs.
+    pub(crate) log: PathBuf,
 }
 
 impl Server {
@@ -116,14 +118,16 @@ impl Server {
         let any = "127.0.0.1:0";
         let mut command =
             segue(["serve", "--rtmp", any, "--http", any, "--admin", any, "--drain-settle", "0"]);
-        command.args(more).arg("--record").arg(&record).env("SEGUE_LOG", "error").stdout(Stdio::piped());
+        command.args(more).arg("--record").arg(&record).env("SEGUE_LOG", "trace").stdout(Stdio::piped());
+        let log = dir.join(format!("{name}.log"));
+        command.stderr(std::fs::File::create(&log).unwrap());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut line = |prefix: &str| lines.next().unwrap().unwrap().strip_prefix(prefix).unwrap().to_owned();
         let rtmp = line("listening rtmp://");
         line("listening http://");
         let admin = line("listening admin http://");
-        Self { process, rtmp, admin, record }
+        Self { process, rtmp, admin, record, log }
     }
 
     pub(crate) fn url(&self, stream: &str) -> String {

@@ -1,5 +1,5 @@
 //! The player: one stream out, from one server after another. Joins the sessions of its connections with the viewer's
-//! hand-over. Here are its configuration, its inputs and what a session's events mean; `pursuit` looks for the next
+//! hand-over. Here are its inputs and what a session's events mean; `pursuit` looks for the next
 //! connection.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,9 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::caps::Announce;
-use crate::client::{
-    Action, Closed, ConnId, DialError, Ending, Machine, Notice, Outcome, PeerAddr, RedirectPolicy,
-};
+use crate::client::{Action, Closed, ConnId, DialError, Ending, Machine, Notice, Outcome, PeerAddr};
 use crate::handover::backoff::{Backoff, Rng};
 use crate::handover::record::{HandoverResult, Record};
 use crate::handover::viewer::{Join, LegId, Output, Viewer};
@@ -19,47 +17,14 @@ use crate::session::client::{Config as SessionConfig, Event, Role, Session};
 use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
+mod config;
 mod pursuit;
 
+pub use config::PlayerConfig;
 use pursuit::Pursuit;
 
 /// How long a connection that is not needed any more may take to end in order.
 pub const LEAVE_BOUND: Duration = Duration::from_secs(2);
-
-/// What a player is to do.
-#[derive(Clone, Debug)]
-pub struct PlayerConfig {
-    /// The stream.
-    pub url: RtmpUrl,
-    /// Which signals are announced.
-    pub announce: Announce,
-    /// Whether the `segue` extension is announced and used; replaces [`Announce::segue`].
-    pub segue: bool,
-    /// Where servers may send us.
-    pub redirect: RedirectPolicy,
-    /// How long a stream that is not there yet is waited for.
-    pub wait: Duration,
-    /// How long a stream that was lost is looked for.
-    pub retry: Duration,
-    /// `flashVer`; `None` for our own.
-    pub flash_ver: Option<String>,
-}
-
-impl PlayerConfig {
-    /// For `url`, with both signals and `segue` announced, redirects to the same host, and the usual bounds: 10 s for the
-    /// stream to begin, 15 s for it to come back.
-    pub fn new(url: RtmpUrl) -> Self {
-        Self {
-            url,
-            announce: Announce::ALL,
-            segue: true,
-            redirect: RedirectPolicy::SameHost,
-            wait: Duration::from_secs(10),
-            retry: Duration::from_secs(15),
-            flash_ver: None,
-        }
-    }
-}
 
 /// A player. See [`Machine`] for how to drive it; media comes out as [`Action::Media`].
 #[derive(Debug)]

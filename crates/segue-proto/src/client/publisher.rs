@@ -1,5 +1,5 @@
 //! The publisher: media in, one stream at one server after another. Joins the sessions of its connections with the
-//! hand-over and the replay buffer. Here are its configuration, its inputs and its clockwork; `moves` carries out
+//! hand-over and the replay buffer. Here are its inputs and its clockwork; `moves` carries out
 //! what the hand-over decides, `accounts` keeps the books of what was lost and writes the records.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +12,6 @@ pub use crate::client::leg::{END_BOUND, STALL_BOUND};
 use crate::client::leg::{Leg, Phase, Place};
 use crate::client::{
     Action, Closed, ConnId, DIAL_TIMEOUT, DialError, Ending, Machine, Notice, Outcome, PeerAddr,
-    RedirectPolicy,
 };
 use crate::handover::backoff::Rng;
 use crate::handover::publisher::{self as handover, Failure, Handover, SETTLED, State, Step};
@@ -26,66 +25,15 @@ use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
 mod accounts;
+mod config;
 mod moves;
+
+pub use config::{PublisherConfig, Report};
 
 /// How long a stream that never had a server tries those that answer `draining`.
 pub const START_BOUND: Duration = Duration::from_secs(10);
 /// Bytes that an unpaced source may be ahead of the server.
 pub const ROOM: u64 = (MAX_BYTES / 4) as u64;
-
-/// What a publisher is to do.
-#[derive(Clone, Debug)]
-pub struct PublisherConfig {
-    /// Where the stream goes.
-    pub url: RtmpUrl,
-    /// Which signals are announced.
-    pub announce: Announce,
-    /// Whether the `segue` extension is announced and used; replaces [`Announce::segue`].
-    pub segue: bool,
-    /// Where servers may send us.
-    pub redirect: RedirectPolicy,
-    /// After so long without a media boundary a stream that was told to go moves by replay.
-    pub boundary_deadline: Duration,
-    /// After so long without any server the stream is given up.
-    pub give_up: Duration,
-    /// `flashVer`; `None` for our own.
-    pub flash_ver: Option<String>,
-}
-
-impl PublisherConfig {
-    /// For `url`, with both signals and `segue` announced, redirects to the same host, and the usual bounds: 10 s for a
-    /// boundary, 60 s without a server.
-    pub fn new(url: RtmpUrl) -> Self {
-        Self {
-            url,
-            announce: Announce::ALL,
-            segue: true,
-            redirect: RedirectPolicy::SameHost,
-            boundary_deadline: Duration::from_secs(10),
-            give_up: Duration::from_secs(60),
-            flash_ver: None,
-        }
-    }
-}
-
-/// How a publisher is doing.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Report {
-    /// The stream's id.
-    pub stream: String,
-    /// Media messages pushed.
-    pub pushed: u64,
-    /// Of them, those that went into a connection that has the stream (or had it last).
-    pub sent: u64,
-    /// Of them, those that the server acknowledged; `None` where it cannot say.
-    pub acknowledged: Option<u64>,
-    /// Media messages known to be lost.
-    pub missing: u64,
-    /// Connections that took the stream.
-    pub legs: u32,
-    /// The server that has the stream, `host:port`.
-    pub server: Option<String>,
-}
 
 /// A publisher. See [`Machine`] for how to drive it; media goes in by [`push`](Self::push).
 #[derive(Debug)]
@@ -186,10 +134,7 @@ impl Publisher {
             return;
         }
         self.finishing = true;
-        if let Some(pending) = self.handover.stay() {
-            self.drop_candidate();
-            self.record_not_moved(&pending);
-        }
+        self.end_where_it_is();
         if let Some(leg) = self.current.and_then(|conn| self.legs.get_mut(&conn)) {
             leg.progress = now;
         }
@@ -362,6 +307,12 @@ impl Publisher {
             }
             Phase::Leaving | Phase::Draining if due(leg.ends_by()) => return self.gone(conn, false, now),
             _ if is_ending && now.since(leg.progress) >= END_BOUND => {
+                if leg.finished.is_some() && !leg.segue {
+                    // It cannot say more than that the connection lives.
+                    self.current = None;
+                    self.close(conn);
+                    return self.complete(false);
+                }
                 return self
                     .done(Ending::Lost("the server did not acknowledge the end of the stream".into()));
             }

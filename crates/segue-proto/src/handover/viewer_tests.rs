@@ -1,3 +1,5 @@
+//! Legs that meet, by index and by alignment.
+
 use super::*;
 use crate::leg::Position;
 
@@ -6,7 +8,7 @@ const B: LegId = LegId(2);
 const STREAM: StreamHash = StreamHash([7; 8]);
 
 fn video(n: u32) -> MediaMessage {
-    let payload = vec![if n % 10 == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0, n as u8];
+    let payload = vec![if n.is_multiple_of(10) { 0x17 } else { 0x27 }, 1, 0, 0, 0, n as u8];
     MediaMessage::new(TrackKind::Video, Timestamp::from_millis(n * 40), payload.into())
 }
 

@@ -15,7 +15,7 @@ use super::entry::Entry;
 pub struct Bounds {
     /// At least so many GOPs stay.
     pub min_gops: usize,
-    /// At least so much media stays, by timestamp.
+    /// At least so much media stays, by timestamp and by arrival.
     pub min_span: Duration,
     /// Payload bytes that stay at most: this bound wins over the other two, even inside a GOP.
     pub max_bytes: usize,
@@ -112,10 +112,10 @@ impl Ring {
         while self.gops.len() > bounds.min_gops {
             let Some(second) = self.gops.iter().copied().find(|&g| g > self.first_seq()) else { return };
             let (Some(start), Some(last)) = (self.get(second), self.last()) else { return };
-            let span = last.message.timestamp.since(start.message.timestamp);
-            if u64::try_from(span).unwrap_or(0)
-                < u64::try_from(bounds.min_span.as_millis()).unwrap_or(u64::MAX)
-            {
+            // By both clocks: a source that sends faster than its timestamps say must not outrun its readers.
+            let by_timestamp = last.message.timestamp.since(start.message.timestamp);
+            let by_timestamp = Duration::from_millis(u64::try_from(by_timestamp).unwrap_or(0));
+            if by_timestamp.min(last.arrived.since(start.arrived)) < bounds.min_span {
                 return;
             }
             self.drop_to(second);

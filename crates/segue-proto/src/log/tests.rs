@@ -1,6 +1,15 @@
 //! What a stream does with legs: claims, holds, repeats, timelines. Payloads are numbered so that a test can say which
 //! messages the log holds.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::leg::{LegHeader, Position, ResumeToken, StreamHash};
+use crate::media::{MediaMessage, TrackKind};
+use crate::message::status;
+use crate::time::Moment;
+use crate::timestamp::Timestamp;
+
 use super::*;
 
 const KEY: u8 = 0x17;
@@ -562,12 +571,29 @@ fn the_log_keeps_two_gops_and_ten_seconds_and_drops_whole_gops() {
     let mut f = Fixture::new();
     f.publish(1, false);
     // GOPs of 5 frames, a second apart: 5 s each.
-    f.send(1, (0..16).map(|n| video(n % 5 == 0, n * 1000, n)));
+    let send = |f: &mut Fixture, range: std::ops::Range<u32>| {
+        for n in range {
+            f.now = at(u64::from(n) * 1000);
+            f.send(1, [video(n % 5 == 0, n * 1000, n)]);
+        }
+    };
+    send(&mut f, 0..16);
     assert_eq!(f.numbers()[0], 5, "from 5 to 15 are ten seconds");
-    f.send(1, (16..20).map(|n| video(n % 5 == 0, n * 1000, n)));
+    send(&mut f, 16..20);
     assert_eq!(f.numbers()[0], 5, "from 10 to 19 are nine");
-    f.send(1, (20..21).map(|n| video(n % 5 == 0, n * 1000, n)));
+    send(&mut f, 20..21);
     assert_eq!(f.numbers()[0], 10);
+}
+
+#[test]
+fn a_source_faster_than_its_timestamps_does_not_outrun_its_readers() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    let mut reader = f.stream.start(Start::Oldest);
+    f.send(1, (0..500).map(|n| video(n % 5 == 0, n * 1000, n)));
+    for _ in 0..500 {
+        assert!(matches!(f.stream.read(&mut reader), Read::Entry(_)));
+    }
 }
 
 #[test]

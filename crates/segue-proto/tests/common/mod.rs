@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use segue_proto::client::{Action, Closed, ConnId, DialError, Machine, Outcome};
@@ -122,6 +121,8 @@ pub struct Link {
     pub resume: Option<Resume>,
     cursor: Option<usize>,
     pub play_stopped: bool,
+    /// The server reads nothing more.
+    pub deaf: bool,
 }
 
 impl Link {
@@ -204,6 +205,20 @@ impl<M: Machine> World<M> {
                 link.down.clear();
                 let conn = link.conn;
                 self.machine.peer_closed(conn, how, now);
+            }
+        }
+        self.settle();
+    }
+
+    /// A server cuts its connections in order: a last acknowledgement, then the end.
+    pub fn cut(&mut self, host: &str) {
+        let server = self.servers.iter().position(|server| server.host == host).unwrap();
+        for n in 0..self.links.len() {
+            let link = &mut self.links[n];
+            if link.server == server && !link.server_closed {
+                link.session.final_acknowledgement(link.session.consumed());
+                link.up.clear();
+                self.server_shutdown(n);
             }
         }
         self.settle();
@@ -389,6 +404,7 @@ impl<M: Machine> World<M> {
             resume: None,
             cursor: None,
             play_stopped: false,
+            deaf: false,
         });
         self.machine.dialed(conn, Ok(format!("{}:1935", self.servers[server].host)), now);
         self.settle();
@@ -397,7 +413,7 @@ impl<M: Machine> World<M> {
     fn server_receives(&mut self, n: usize, data: Option<Bytes>) {
         let now = self.now();
         let server = self.links[n].server;
-        if self.links[n].server_closed {
+        if self.links[n].server_closed || self.links[n].deaf {
             return;
         }
         let fault = self.servers[server].fault;
@@ -646,7 +662,7 @@ impl Source {
         let n = self.next;
         self.next += 1;
         let ts = Timestamp::from_millis(self.first_ts.wrapping_add(n * 40));
-        let key = if self.gop == 0 { n == 0 } else { n % self.gop == 0 };
+        let key = n.is_multiple_of(self.gop);
         let mut all = Vec::new();
         if self.video {
             // B-frames: the composition offset varies, and may be negative.
@@ -682,8 +698,4 @@ pub fn by_index(links: &[&Link]) -> BTreeMap<u64, MediaMessage> {
         }
     }
     all
-}
-
-pub fn seconds(s: u64) -> Duration {
-    Duration::from_secs(s)
 }

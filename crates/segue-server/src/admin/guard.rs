@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::routes::error;
+use super::reply::error;
 
 /// Refuses a request that a browser sent for a page of another origin, or that names no host.
 pub(super) async fn same_origin(request: Request, next: Next) -> Response {

@@ -1,7 +1,8 @@
 //! The HTTP side: the admin API, and the health of the public listener. One thread with a runtime of its own: a slow
-//! client of the API holds up no media. What the routes answer is in [`routes`].
+//! client of the API holds up no media. What the routes answer is in `routes`.
 
 mod guard;
+mod reply;
 mod routes;
 
 use std::io;
@@ -10,7 +11,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::server::Handle;
+use crate::handle::Handle;
 
 pub use routes::{admin_router, public_router};
 

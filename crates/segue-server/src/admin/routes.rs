@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::guard::same_origin;
+use super::reply::error;
 use crate::drain::{Refused, Report, Request, ServerState, Target};
-use crate::server::Handle;
+use crate::handle::Handle;
 
 /// Longest wait that a request may ask for, in seconds.
 const MAX_SECONDS: f64 = 86_400.0;
@@ -42,10 +43,6 @@ pub fn public_router(handle: Handle) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .with_state(handle)
-}
-
-pub(super) fn error(status: StatusCode, text: &str) -> (StatusCode, Json<Value>) {
-    (status, Json(json!({ "error": text })))
 }
 
 async fn not_found() -> impl IntoResponse {

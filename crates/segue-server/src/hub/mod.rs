@@ -5,27 +5,27 @@
 //! across a write to a socket or a file.
 
 mod bell;
+mod legs;
 mod mail;
+mod parked;
 mod slot;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sha2::{Digest, Sha256};
-
-use segue_proto::Moment;
-use segue_proto::log::{self, ConnId, LegEnd, Request};
+use segue_proto::handover::record::{Record, Signal};
+use segue_proto::log::{self, ConnId};
 use segue_proto::session::GoAwaySignal;
 
 pub use bell::Bell;
 pub use mail::{Batch, Mail, Mailbox, Wake};
 pub use slot::{CutPlan, Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
 
-use crate::config::{MAX_HANDOVERS, MAX_PARKED, WallClock};
-use crate::drain::{Drain, Event as DrainEvent, Outcome};
-use segue_proto::handover::record::{Cause, HandoverResult, Record, Signal};
+use crate::config::{MAX_HANDOVERS, WallClock};
+use crate::drain::{Drain, Event as DrainEvent};
+use parked::Parked;
 
 /// Bits of a [`ConnId`] that count connections of one shard; the rest name the shard.
 const SHARD_SHIFT: u32 = 48;
@@ -102,8 +102,7 @@ pub struct Hub {
     mailboxes: Vec<Mailbox>,
     slots: Mutex<BTreeMap<StreamKey, Arc<Slot>>>,
     serials: AtomicU64,
-    parked: Mutex<BTreeMap<StreamKey, BTreeSet<ConnId>>>,
-    parked_count: AtomicUsize,
+    parked: Mutex<Parked>,
     bell: Bell,
     handovers: Mutex<VecDeque<Record>>,
     drain: Mutex<Drain>,
@@ -135,7 +134,6 @@ impl Hub {
             slots: Mutex::default(),
             serials: AtomicU64::new(1),
             parked: Mutex::default(),
-            parked_count: AtomicUsize::new(0),
             bell: Bell::default(),
             handovers: Mutex::default(),
             drain: Mutex::new(Drain::new(seed)),
@@ -233,113 +231,11 @@ impl Hub {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// A connection asks to publish. The log's answer comes as mail.
-    pub fn publish(&self, conn: ConnId, ask: &Ask, now: Moment) -> Result<Arc<Slot>, Draining> {
-        loop {
-            let slot = {
-                let mut slots = locked(&self.slots);
-                match slots.get(&ask.key) {
-                    Some(slot) => slot.clone(),
-                    None if self.is_draining() => return Err(Draining),
-                    None => {
-                        let slot = self.new_slot(ask.key.clone());
-                        slots.insert(ask.key.clone(), slot.clone());
-                        slot
-                    }
-                }
-            };
-            let mut state = slot.lock();
-            if state.ended {
-                drop(state);
-                self.forget(&slot);
-                continue;
-            }
-            state.legs.insert(conn, ask.leg.clone());
-            let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
-            state.log.publish(request, now);
-            self.settle(&slot, &mut state);
-            drop(state);
-            return Ok(slot);
-        }
-    }
-
-    /// A stream's own number: not a secret, but unlike that of every other stream of every other process.
-    fn random(&self, serial: u64) -> [u8; 16] {
-        let digest =
-            Sha256::new().chain_update(&self.config.server_id).chain_update(serial.to_be_bytes()).finalize();
-        let mut random = [0; 16];
-        random.copy_from_slice(&digest[..16]);
-        random
-    }
-
-    fn new_slot(&self, key: StreamKey) -> Arc<Slot> {
-        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
-        let config = &self.config;
-        Arc::new(Slot::new(
-            serial,
-            key,
-            config.log.clone(),
-            self.random(serial),
-            config.shards,
-            config.recorded,
-        ))
-    }
-
     fn forget(&self, slot: &Arc<Slot>) {
         let mut slots = locked(&self.slots);
         if slots.get(&slot.key).is_some_and(|s| Arc::ptr_eq(s, slot)) {
             slots.remove(&slot.key);
         }
-    }
-
-    /// A leg is over. Returns its hand-over record if it was told or cut: the caller knows what gets acknowledged.
-    pub fn leave(&self, slot: &Arc<Slot>, conn: ConnId, leaving: Leaving, now: Moment) -> Option<Record> {
-        let mut record = None;
-        let mut state = slot.lock();
-        let leg = state.legs.remove(&conn)?;
-        state.settling.insert(conn, false);
-        // A client of Go Away alone may say deleteStream on its way to the next server: wire facts, Go Away.
-        let finished = leaving == Leaving::Finished && (leg.told.is_none() || leg.announce.segue);
-        state.last_left = Some(leg.told);
-        state.log.end(conn, if finished { LegEnd::Finished } else { LegEnd::Lost }, now);
-        if leg.granted > 0 {
-            let outcome = match leaving {
-                Leaving::Cut => Outcome::Cut,
-                _ if finished => Outcome::Ended,
-                _ if leg.told.is_some() => Outcome::Moved,
-                _ => Outcome::Lost,
-            };
-            if leg.told.is_some() || leaving == Leaving::Cut {
-                record = Some(Record {
-                    stream: slot.id.clone(),
-                    at: None,
-                    cause: Cause::Drain,
-                    signal: leg.told.into(),
-                    from: Some(self.config.address.clone()),
-                    to: if outcome == Outcome::Moved { leg.target.clone() } else { None },
-                    old_last_ts: state.last_timestamp(),
-                    new_first_ts: None,
-                    missing: None,
-                    overlap: None,
-                    delay_ms: None,
-                    confirmed: None,
-                    result: outcome.result(),
-                });
-            }
-            self.note(DrainEvent::Left { slot: slot.clone(), told: leg.told, outcome });
-        }
-        self.settle(slot, &mut state);
-        if state.grants == 0 && state.legs.is_empty() {
-            // Nobody was ever let in: there is no stream whose grace could matter.
-            state.ended = true;
-            self.forget(slot);
-        }
-        record
-    }
-
-    /// A connection whose leg is over waits for nothing any more.
-    pub fn settled(&self, slot: &Slot, conn: ConnId) {
-        slot.lock().settling.remove(&conn);
     }
 
     /// A connection asks to watch.
@@ -351,36 +247,12 @@ impl Hub {
         if self.is_draining() {
             return Watch::Draining;
         }
-        if self.parked_count.load(Ordering::Acquire) >= MAX_PARKED {
-            return Watch::Full;
-        }
-        if parked.entry(key.clone()).or_default().insert(conn) {
-            self.parked_count.fetch_add(1, Ordering::AcqRel);
-        }
-        Watch::Parked
+        if parked.add(key, conn) { Watch::Parked } else { Watch::Full }
     }
 
     /// A parked connection waits no longer.
     pub fn unpark(&self, conn: ConnId, key: &StreamKey) {
-        let mut parked = locked(&self.parked);
-        if let Some(waiting) = parked.get_mut(key) {
-            if waiting.remove(&conn) {
-                self.parked_count.fetch_sub(1, Ordering::AcqRel);
-            }
-            if waiting.is_empty() {
-                parked.remove(key);
-            }
-        }
-    }
-
-    fn take_parked(&self, key: Option<&StreamKey>) -> Vec<ConnId> {
-        let mut parked = locked(&self.parked);
-        let taken: Vec<ConnId> = match key {
-            Some(key) => parked.remove(key).into_iter().flatten().collect(),
-            None => std::mem::take(&mut *parked).into_values().flatten().collect(),
-        };
-        self.parked_count.fetch_sub(taken.len(), Ordering::AcqRel);
-        taken
+        locked(&self.parked).remove(key, conn);
     }
 
     /// Adds a viewer to a stream that is here.
@@ -417,7 +289,7 @@ impl Hub {
                     state.cut = None;
                     slot.live.store(true, Ordering::Release);
                     self.post(conn, Mail::Granted(conn));
-                    for viewer in self.take_parked(Some(&slot.key)) {
+                    for viewer in locked(&self.parked).take(Some(&slot.key)) {
                         self.post(viewer, Mail::Arrived(viewer, slot.clone()));
                     }
                     self.poke_drain();
@@ -451,31 +323,6 @@ impl Hub {
         }
     }
 
-    fn spliced(&self, slot: &Arc<Slot>, state: &mut State, splice: &log::Splice) {
-        self.post(splice.conn, Mail::Progress(splice.conn));
-        if !splice.follows {
-            return;
-        }
-        let last = state.last_left.take();
-        let missing = (splice.exact || splice.missing > 0).then_some(splice.missing);
-        self.record(Record {
-            stream: slot.id.clone(),
-            at: None,
-            cause: if last.is_some_and(|told| told.is_some()) { Cause::Drain } else { Cause::Crash },
-            signal: last.flatten().into(),
-            from: Some(self.config.address.clone()),
-            to: Some(self.config.address.clone()),
-            old_last_ts: splice.old_last.map(|ts| ts.as_millis()),
-            new_first_ts: Some(splice.new_first.as_millis()),
-            missing,
-            overlap: None,
-            delay_ms: Some(u64::try_from(splice.held_for.as_millis()).unwrap_or(u64::MAX)),
-            confirmed: None,
-            result: if splice.missing > 0 { HandoverResult::Lost } else { HandoverResult::Moved },
-        });
-        self.note(DrainEvent::Spliced { serial: slot.serial, missing, delay: splice.held_for });
-    }
-
     /// Tells the shards that have viewers of it, and the recorder, that the log has something.
     pub fn announce(&self, slot: &Arc<Slot>, state: &State) {
         for shard in state.viewer_shards.keys() {
@@ -490,16 +337,6 @@ impl Hub {
             && !recording.notified.swap(true, Ordering::AcqRel)
         {
             self.bell.ring(slot.clone());
-        }
-    }
-
-    /// The recorder got on with a stream: acknowledgements of its publishers may go on.
-    pub fn recorded(&self, slot: &Slot) {
-        let state = slot.lock();
-        let legs: Vec<ConnId> = state.legs.keys().chain(state.settling.keys()).copied().collect();
-        drop(state);
-        for conn in legs {
-            self.post(conn, Mail::Progress(conn));
         }
     }
 
@@ -541,7 +378,7 @@ impl Hub {
     pub(crate) fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Release);
         if draining {
-            for viewer in self.take_parked(None) {
+            for viewer in locked(&self.parked).take(None) {
                 self.post(viewer, Mail::Unpark(viewer));
             }
         }

@@ -13,6 +13,8 @@ use segue_proto::caps::Announce;
 use segue_proto::log::{self, ConnId};
 use segue_proto::session::GoAwaySignal;
 
+use crate::config::MAX_UNWRITTEN;
+
 /// A stream's place: app, and name without its query.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamKey {
@@ -109,7 +111,7 @@ pub struct State {
     pub log: log::Stream,
     /// Connections that publish, or ask to.
     pub legs: BTreeMap<ConnId, Leg>,
-    /// Connections that watch. Changed through [`watch`](Self::watch) and [`unwatch`](Self::unwatch).
+    /// Connections that watch. They are added and removed by the hub, which counts them by shard.
     pub viewers: BTreeMap<ConnId, Watcher>,
     /// How many of them each shard has.
     pub(super) viewer_shards: BTreeMap<usize, usize>,
@@ -201,6 +203,8 @@ impl RecorderState {
 pub struct Recording {
     next: AtomicU64,
     state: AtomicU8,
+    /// All of the stream was written: what rings after it rings for nothing.
+    pub(crate) finished: AtomicBool,
     /// The recorder has been told that there is something to read.
     pub(crate) notified: AtomicBool,
 }
@@ -303,6 +307,14 @@ impl Slot {
         if let Some(flag) = self.notified.get(shard) {
             flag.store(false, Ordering::Release);
         }
+    }
+
+    /// Whether its recorder, which keeps up otherwise, has enough to write for now.
+    pub(crate) fn is_full(&self) -> bool {
+        let Some(recording) = self.recording.as_ref().filter(|r| r.state() == RecorderState::Ok) else {
+            return false;
+        };
+        self.lock().log.next_seq() > recording.written() + MAX_UNWRITTEN
     }
 
     /// Everything before this sequence number is as safe as this server makes it.

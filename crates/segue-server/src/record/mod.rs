@@ -76,6 +76,9 @@ impl Recorder {
     fn catch_up(&mut self, hub: &Hub, slot: &Arc<Slot>) {
         let Some(recording) = &slot.recording else { return };
         recording.notified.store(false, Ordering::Release);
+        if recording.finished.load(Ordering::Acquire) {
+            return;
+        }
         let track = self.tracks.entry(slot.serial).or_insert_with(|| Track {
             slot: slot.clone(),
             cursor: slot.lock().log.start(Start::Oldest),
@@ -108,6 +111,7 @@ impl Recorder {
                 recording.set_state(RecorderState::Ok);
             }
             if more == More::Ended {
+                recording.finished.store(true, Ordering::Release);
                 self.tracks.remove(&slot.serial);
             }
             break;

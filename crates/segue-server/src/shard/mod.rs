@@ -179,6 +179,15 @@ impl Shard {
         self.with(number(conn), |conn, _| conn.progressed(now));
     }
 
+    /// Whether a driver with flow control should read on later: the recorder has enough of this publisher. Never for
+    /// longer than a recorder may lag.
+    pub fn is_full(&self, conn: ConnId) -> bool {
+        match self.conns.get(&number(conn)).map(|conn| &conn.role) {
+            Some(Role::Publisher(publisher)) => publisher.slot.is_full(),
+            _ => false,
+        }
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; never before `now`.
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
         let own = earliest(

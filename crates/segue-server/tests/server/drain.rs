@@ -343,3 +343,25 @@ fn signals_are_spread_over_the_time_asked_for() {
     w.pass_time(Duration::from_secs(5));
     assert_eq!(told(&mut w), 20);
 }
+
+#[test]
+fn after_a_cancel_a_second_drain_tells_everybody_again() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let viewer = w.play("cam", RECONNECT);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(None));
+    let hub = w.hub.clone();
+    hub.drain().cancel(&hub, w.now).unwrap();
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(TO));
+    for conn in [publisher, viewer] {
+        let signals = w.client(conn).signals();
+        assert_eq!(signals.len(), 2);
+        assert_eq!(signals[1].1.as_deref(), Some("rtmp://b.test:2000/live"));
+    }
+    w.end(publisher);
+    assert_eq!(w.hub.board().report().publishers.moved, 1);
+}

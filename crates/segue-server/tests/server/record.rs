@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use segue_flv::Reader;
 use segue_proto::MediaMessage;
+use segue_server::config::MAX_CHECKPOINTS;
 use segue_server::hub::RecorderState;
 
 use crate::world::{PLAIN, SEGUE, Source, World, metadata, sequence_header};
@@ -54,6 +55,21 @@ fn one_file_a_leg_headers_first_timestamps_as_they_are() {
     }
     let name = files[0].file_name().unwrap().to_str().unwrap();
     assert_eq!(&name[8..], "-19700101T001640.000Z-e1.flv");
+}
+
+#[test]
+fn a_stream_that_is_over_is_recorded_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = World::with_record(Some(dir.path()));
+    let publisher = w.publish("cam", PLAIN);
+    w.stream(publisher, &mut Source::new(), 30);
+    let slot = w.hub.streams()[0].clone();
+    w.client(publisher).session.finish_publish();
+    w.run();
+    // Rung for once more, behind its end.
+    w.hub.announce(&slot, &slot.lock());
+    w.run();
+    assert_eq!(files(&dir.path().join("live")).len(), 1);
 }
 
 #[test]
@@ -127,4 +143,30 @@ fn an_unwritable_folder_is_seen_at_the_start() {
     assert!(segue_server::record::prepare(&file.join("below")).is_err());
     assert!(segue_server::record::prepare(dir.path()).is_ok());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn past_the_checkpoints_kept_acknowledgements_get_coarser_and_stay_true() {
+    let dir = tempfile::tempdir().unwrap();
+    for extra in [0, 1, 10] {
+        let mut w = World::with_record(Some(dir.path()));
+        let publisher = w.publish(&format!("cam{extra}"), SEGUE);
+        let mut source = Source::new();
+        w.leg(publisher, 1, &source);
+        w.run();
+        w.recorder_stuck = true;
+        let begun = w.client(publisher).session.sent();
+        for _ in 0..MAX_CHECKPOINTS + extra {
+            let message = source.next();
+            w.send(publisher, &[message]);
+        }
+        w.pass_time(Duration::from_millis(900));
+        let acknowledged =
+            |w: &mut World| w.client(publisher).acknowledged().last().copied().map_or(0, u64::from);
+        assert!(acknowledged(&mut w) <= begun);
+        w.recorder_stuck = false;
+        w.pass_time(Duration::from_millis(50));
+        w.pass_time(Duration::from_secs(1));
+        assert_eq!(acknowledged(&mut w), w.client(publisher).session.sent());
+    }
 }

@@ -132,6 +132,42 @@ fn publish_play_record_drain_and_stop() {
 }
 
 #[test]
+fn a_source_that_nobody_paces_is_recorded_whole() {
+    const MESSAGES: usize = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let record = Some(dir.path().to_owned());
+    let config = ServerConfig { rtmp: any, http: None, admin: None, record, shards: 1, ..Default::default() };
+    let server = Server::bind(config).unwrap();
+    let (address, handle) = (server.addresses().rtmp, server.handle());
+    let running = server.spawn().unwrap();
+    let mut publisher = Client::connect(address, Role::Publisher, Announce::ALL);
+    publisher.until("the publish", |c| c.events.contains(&Event::PublishStarted));
+    let mut source = Source::new();
+    for _ in 0..MESSAGES / 100 {
+        for _ in 0..100 {
+            publisher.session.send_media(&source.next());
+        }
+        while let Some(bytes) = publisher.session.out().pop() {
+            publisher.socket.write_all(&bytes).unwrap();
+        }
+    }
+    publisher.session.finish_publish();
+    publisher.until("the end", |c| c.eof);
+    drop(publisher);
+    handle.stop_now();
+    running.join().unwrap();
+    let file = std::fs::read_dir(dir.path().join("live")).unwrap().next().unwrap().unwrap().path();
+    let mut reader = segue_flv::Reader::new();
+    reader.push(std::fs::read(file).unwrap().into());
+    let mut tags = 0;
+    while reader.next().unwrap().is_some() {
+        tags += 1;
+    }
+    assert_eq!(tags, MESSAGES);
+}
+
+#[test]
 fn a_taken_port_is_one_clear_line() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = |rtmp| ServerConfig { rtmp, http: None, admin: None, shards: 1, ..Default::default() };

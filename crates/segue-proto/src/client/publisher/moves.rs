@@ -88,11 +88,7 @@ impl Publisher {
         let gap = start.index.saturating_sub(from.index).saturating_sub(from.skipped) + skipped;
         self.missing += gap;
         self.record_moved(&done, conn, left, start, from, gap);
-        if self.finishing
-            && let Some(pending) = self.handover.stay()
-        {
-            self.record_not_moved(&pending);
-        }
+        self.end_where_it_is();
     }
 
     /// A new connection is no use; closes it and arranges for the next attempt. The stream's very first failure that
@@ -126,6 +122,17 @@ impl Publisher {
             None => "trying again".to_owned(),
         };
         self.notice(format!("new server: {why}; {staying}"));
+        self.end_where_it_is();
+    }
+
+    /// A stream that is ending, and has a connection, moves no more.
+    pub(super) fn end_where_it_is(&mut self) {
+        if self.finishing
+            && let Some(pending) = self.handover.stay()
+        {
+            self.drop_candidate();
+            self.record_not_moved(&pending);
+        }
     }
 
     pub(super) fn drop_candidate(&mut self) {
@@ -261,7 +268,7 @@ impl Publisher {
     }
 
     /// The stream has ended at its server.
-    fn complete(&mut self, confirmed: bool) {
+    pub(super) fn complete(&mut self, confirmed: bool) {
         self.completed = Some(confirmed);
         self.try_complete();
     }
