@@ -34,6 +34,10 @@ impl Hub {
                 self.forget(&slot);
                 continue;
             }
+            if self.is_draining() && state.cuts_now(now) {
+                // It would be cut again at its next keyframe.
+                return Err(Draining);
+            }
             state.legs.insert(conn, ask.leg.clone());
             let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
             state.log.publish(request, now);

@@ -244,7 +244,7 @@ impl Scene {
         let due = Duration::from_millis(u64::from(next.timestamp.as_millis()));
         let cut = Moment::from_micros(1_000_000) + due;
         assert!(
-            cut <= deadline && deadline.since(cut) <= secs(2) + ms(50),
+            cut <= deadline && deadline.since(cut) <= secs(2) * 51 / 50,
             "seed {}: cut at {cut:?}",
             self.seed
         );
