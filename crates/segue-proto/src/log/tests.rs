@@ -671,3 +671,25 @@ fn h16_only_the_lead_tracks_keyframes_are_boundaries() {
     let starts: Vec<_> = f.entries().iter().map(|e| e.starts_gop).collect();
     assert_eq!(starts, [true, false, false, true]);
 }
+
+#[test]
+fn hostile_leg_numbers_and_indexes_overflow_nothing() {
+    const FARTHEST: u64 = (1 << 53) - 1;
+    let mut f = Fixture::new();
+    f.publish(1, true);
+    f.header(1, u32::MAX, 0);
+    f.send(1, run(0, 2, 0));
+    f.end(1, LegEnd::Lost);
+    f.publish(2, true);
+    f.header(2, 0, FARTHEST);
+    f.send(2, run(0, 2, 0));
+    assert_eq!(f.stream.counts().missing, 0, "leg 0 does not follow the last there can be");
+    for n in 0..2100u64 {
+        let header = LegHeader { token: ResumeToken([(n % 250) as u8; 16]), ..header(0, 0) };
+        f.stream.leg_header(ConnId(2), header, f.now);
+        let farthest = Position { index: FARTHEST, ..header.position };
+        f.stream.leg_header(ConnId(2), LegHeader { position: farthest, ..header }, f.now);
+    }
+    assert_eq!(f.stream.counts().missing, u64::MAX);
+    f.send(2, run(0, 2, 0));
+}

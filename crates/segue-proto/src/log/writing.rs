@@ -85,7 +85,7 @@ impl Stream {
         let exact = matches!(leg.align, Align::Indexed { .. });
         let expected = self.ring.last().map_or(0, |e| e.position.index + 1);
         let directly = match (leg.header, self.last_leg) {
-            (Some(header), Some(last)) => last.number.is_some_and(|n| n + 1 == header.leg),
+            (Some(header), Some(last)) => last.precedes(&header),
             _ => false,
         };
         self.events.push_back(Event::Spliced(Splice {
