@@ -599,17 +599,17 @@ fn a_source_faster_than_its_timestamps_does_not_outrun_its_readers() {
 #[test]
 fn the_log_is_bounded_by_bytes_even_inside_a_gop() {
     let config = Config {
-        bounds: Bounds { min_gops: 2, min_span: Duration::from_secs(10), max_bytes: 90 },
+        bounds: Bounds { min_gops: 2, min_span: Duration::from_secs(10), max_bytes: 10 * (9 + ENTRY_COST) },
         ..Config::default()
     };
     let mut f = Fixture { stream: Stream::new(config, [1; 16]), now: at(0) };
     f.publish(1, false);
-    // Nine bytes a message: ten fit.
+    // Nine bytes a payload: ten fit.
     f.send(1, (0..10).map(|n| video(n == 0, n * 40, n)));
-    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 90));
+    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 10 * (9 + ENTRY_COST)));
     let mut reader = f.stream.start(Start::Live);
     f.send(1, [video(false, 400, 10)]);
-    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 90));
+    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 10 * (9 + ENTRY_COST)));
     assert!(matches!(f.stream.read(&mut reader), Read::Lagged));
     assert!(matches!(f.stream.read(&mut reader), Read::Empty), "no keyframe is kept: it waits for the next");
     f.send(1, [video(false, 440, 11), video(true, 480, 12)]);
@@ -692,4 +692,18 @@ fn hostile_leg_numbers_and_indexes_overflow_nothing() {
     }
     assert_eq!(f.stream.counts().missing, u64::MAX);
     f.send(2, run(0, 2, 0));
+}
+
+#[test]
+fn a_flood_of_empty_messages_is_bounded() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    let empty = MediaMessage::new(TrackKind::Data, Timestamp::ZERO, Default::default());
+    let most = Config::default().bounds.max_bytes / ENTRY_COST;
+    f.send(1, std::iter::repeat_n(empty.clone(), most));
+    assert_eq!(f.entries().len(), most);
+    f.send(1, [empty]);
+    assert_eq!(f.entries().len(), most);
+    let entry = size_of::<Entry>() + size_of::<crate::chunk::Frame>();
+    assert!(entry <= ENTRY_COST, "{entry}");
 }
