@@ -73,7 +73,7 @@ impl Stream {
         self.writer = Writer::Active(Leg {
             conn: candidate.request.conn,
             header: None,
-            align: if first { Align::Appending } else { Align::seeking() },
+            align: if first { Align::Appending } else { Align::seeking(now) },
             joined: first,
             told: candidate.told,
             last_media: now,

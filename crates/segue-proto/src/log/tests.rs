@@ -707,3 +707,29 @@ fn a_flood_of_empty_messages_is_bounded() {
     let entry = size_of::<Entry>() + size_of::<crate::chunk::Frame>();
     assert!(entry <= ENTRY_COST, "{entry}");
 }
+
+#[test]
+fn what_waits_for_a_legs_first_keyframe_is_bounded_by_bytes_and_time() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    f.send(1, run(0, 3, 0));
+    f.end(1, LegEnd::Lost);
+    f.publish(2, false);
+    let mut big = video(false, 160, 0).payload.to_vec();
+    big.resize(4 << 20, 0);
+    let big = |ts| MediaMessage::new(TrackKind::Video, Timestamp::from_millis(ts), big.clone().into());
+    f.send(2, [big(160), big(200)]);
+    assert_eq!(f.entries().len(), 3, "at the bound");
+    f.send(2, [video(false, 240, 9)]);
+    assert_eq!(f.entries().len(), 6);
+
+    f.end(2, LegEnd::Lost);
+    f.publish(3, false);
+    f.send(3, [video(false, 280, 10)]);
+    f.later(Duration::from_millis(1999));
+    f.send(3, [video(false, 320, 11)]);
+    assert_eq!(f.entries().len(), 6);
+    f.later(Duration::from_millis(1));
+    f.send(3, [video(false, 360, 12)]);
+    assert_eq!(f.numbers()[6..], [10, 11, 12]);
+}
