@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use segue_server::drain::{Refused, ServerState};
+use segue_server::drain::Refused;
 use segue_server::{Addresses, DrainDefaults, Handle, Server, ServerConfig};
 
 use crate::exit::{Exit, complain};
@@ -92,10 +92,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
     };
-    let mut cut = false;
-    if first == Stop::Interrupt || !drained(&handle, &mut stops, deadline + PATIENCE).await {
-        cut = handle.publishers() > 0;
+    if first != Stop::Interrupt {
+        drained(&handle, &mut stops, deadline + PATIENCE).await;
     }
+    // None after a drain, unless one came back or would not go.
+    let cut = handle.publishers() > 0;
     handle.stop_now();
     match tokio::time::timeout(STOPPING, joined).await {
         Ok(ended) => ended?.context("the server failed")?,
@@ -117,8 +118,8 @@ fn announce(addresses: Addresses) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Drains, or waits for the drain that is under way. `false` if a signal, or the end of patience, came first.
-async fn drained(handle: &Handle, stops: &mut Stops, patience: Duration) -> bool {
+/// Drains, or waits for the drain that is under way; until a signal, or the end of patience, at the latest.
+async fn drained(handle: &Handle, stops: &mut Stops, patience: Duration) {
     match handle.drain(handle.default_drain()) {
         // The API began one: it is waited for as it is, or is over.
         Ok(_) | Err(Refused::Busy) => {}
@@ -130,10 +131,10 @@ async fn drained(handle: &Handle, stops: &mut Stops, patience: Duration) -> bool
     loop {
         tokio::select! {
             biased;
-            report = &mut end => return report.is_ok_and(|report| report.state == ServerState::Drained),
+            _ = &mut end => return,
             stop = stops.next() => {
                 if stop == Stop::Interrupt || asked.elapsed() >= SAME_WISH {
-                    return false;
+                    return;
                 }
             }
         }

@@ -324,7 +324,8 @@ impl Viewer {
     }
 
     fn put(&mut self, leg: &mut Leg, key: TrackKey, mark: Mark, message: MediaMessage, missing: Option<u64>) {
-        self.missing += missing.unwrap_or(0);
+        // What a server says of its indexes may add up to more than there is room for.
+        self.missing = self.missing.saturating_add(missing.unwrap_or(0));
         leg.leads = true;
         if !std::mem::replace(&mut leg.delivered, true) {
             leg.config_changed = true;

@@ -273,3 +273,18 @@ fn marks_are_bounded() {
     assert_eq!(marks.find((Timestamp::ZERO, 0)), None);
     assert_eq!(marks.find((Timestamp::from_millis(1), 0)), Some(1));
 }
+
+#[test]
+fn a_server_that_skips_to_the_end_of_counting_again_and_again_overflows_nothing() {
+    let mut viewer = Viewer::new();
+    viewer.begin(A);
+    for n in 0..2100u32 {
+        let stream = StreamHash([(n % 250) as u8; 8]);
+        for (n, index) in [(2 * n, 0), (2 * n + 1, (1 << 53) - 1)] {
+            viewer.position(A, PlayPosition { stream, position: Position { index, ..Position::default() } });
+            feed(&mut viewer, A, [video(n)]);
+            while viewer.poll().is_some() {}
+        }
+    }
+    assert_eq!(viewer.missing(), u64::MAX);
+}

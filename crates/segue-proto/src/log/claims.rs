@@ -73,7 +73,7 @@ impl Stream {
         self.writer = Writer::Active(Leg {
             conn: candidate.request.conn,
             header: None,
-            align: if first { Align::Appending } else { Align::seeking() },
+            align: if first { Align::Appending } else { Align::seeking(now) },
             joined: first,
             told: candidate.told,
             last_media: now,
@@ -97,10 +97,9 @@ impl Stream {
         let known = header.token == self.token;
         let index = header.position.index;
         if known && index > self.next.index {
-            let follows =
-                again || self.last_leg.is_some_and(|l| l.number.is_some_and(|n| n + 1 == header.leg));
-            if follows {
-                self.counts.missing += index - self.next.index;
+            // Numbers are a peer's to choose, up to the last there is.
+            if again || self.last_leg.is_some_and(|last| last.precedes(&header)) {
+                self.counts.missing = self.counts.missing.saturating_add(index - self.next.index);
             }
         }
         leg.header = Some(header);

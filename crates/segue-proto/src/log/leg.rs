@@ -103,3 +103,10 @@ pub(super) struct LastLeg {
     pub(super) number: Option<u32>,
     pub(super) told: bool,
 }
+
+impl LastLeg {
+    /// Whether the leg with that header directly follows it: then nothing between the two is on another server.
+    pub(super) fn precedes(&self, header: &LegHeader) -> bool {
+        self.number.and_then(|number| number.checked_add(1)) == Some(header.leg)
+    }
+}

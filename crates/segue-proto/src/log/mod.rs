@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, Headers, frame};
 pub use leg::{LegEnd, Request};
-pub use ring::{Bounds, Cursor, Start};
+pub use ring::{Bounds, Cursor, ENTRY_COST, Start};
 pub use stream::Stream;
 
 use crate::timestamp::Timestamp;

@@ -17,9 +17,14 @@ pub struct Bounds {
     pub min_gops: usize,
     /// At least so much media stays, by timestamp and by arrival.
     pub min_span: Duration,
-    /// Payload bytes that stay at most: this bound wins over the other two, even inside a GOP.
+    /// Bytes that stay at most, payloads and [`ENTRY_COST`] for each message: this bound wins over the other two, even
+    /// inside a GOP.
     pub max_bytes: usize,
 }
+
+/// What an entry costs beside its payload: itself, its place in the ring, and its chunk headers once it is framed. It
+/// counts, so that a flood of empty messages is bounded too.
+pub const ENTRY_COST: usize = 512;
 
 /// A bounded run of entries with consecutive `seq`.
 #[derive(Debug, Default)]
@@ -95,7 +100,7 @@ impl Ring {
     pub(super) fn push(&mut self, entry: Entry, bounds: &Bounds) {
         debug_assert_eq!(entry.seq, self.next_seq);
         self.next_seq = entry.seq + 1;
-        self.bytes += entry.message.payload.len();
+        self.bytes += entry.message.payload.len() + ENTRY_COST;
         if entry.starts_gop {
             self.gops.push_back(entry.seq);
         }
@@ -125,7 +130,7 @@ impl Ring {
     fn drop_to(&mut self, seq: u64) {
         while self.entries.len() > 1 && self.first_seq() < seq {
             if let Some(entry) = self.entries.pop_front() {
-                self.bytes -= entry.message.payload.len();
+                self.bytes -= entry.message.payload.len() + ENTRY_COST;
             }
         }
         while self.gops.front().is_some_and(|&g| g < self.first_seq()) {

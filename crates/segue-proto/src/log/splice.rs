@@ -6,8 +6,10 @@
 //! keyframe is looked for in the previous leg, and from there messages are compared one by one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::media::{Content, MediaMessage, TagInfo, TrackKind};
+use crate::time::Moment;
 use crate::timestamp::Timestamp;
 
 use super::Epoch;
@@ -17,6 +19,10 @@ use super::ring::Ring;
 const MAX_STEP_MS: i32 = 10_000;
 /// Messages before a leg's first keyframe that wait for it; more than that, and the leg is not aligned.
 const MAX_LEADING: usize = 1_000;
+/// Bytes of payload that they may have.
+const MAX_LEADING_BYTES: usize = 8 << 20;
+/// How long they wait: viewers see nothing of a leg meanwhile.
+const MAX_LEADING_TIME: Duration = Duration::from_secs(2);
 /// Frame interval assumed until two frames were seen.
 const DEFAULT_INTERVAL_MS: i32 = 33;
 
@@ -26,7 +32,7 @@ pub(super) enum Align {
     /// By the publisher's count: `next` is the index of the next message that comes.
     Indexed { next: u64 },
     /// The first keyframe has not come; what came before it waits.
-    Seeking { leading: Vec<MediaMessage> },
+    Seeking { leading: Vec<MediaMessage>, bytes: usize, since: Moment },
     /// The log has what comes, so far: the next message is compared with entry `at`.
     Matching { at: u64 },
     /// What comes is new.
@@ -46,8 +52,8 @@ pub(super) enum Verdict {
 
 impl Align {
     /// The start of a leg that has no usable header, after a previous leg.
-    pub(super) fn seeking() -> Self {
-        Self::Seeking { leading: Vec::new() }
+    pub(super) fn seeking(now: Moment) -> Self {
+        Self::Seeking { leading: Vec::new(), bytes: 0, since: now }
     }
 
     /// Judges the leg's next media message. `last_epoch` is the leg to look in. Returns the verdict and how many
@@ -59,6 +65,7 @@ impl Align {
         ring: &Ring,
         next_index: u64,
         last_epoch: Epoch,
+        now: Moment,
     ) -> (Verdict, u64) {
         match self {
             Self::Appending => (Verdict::Append(vec![message]), 0),
@@ -80,12 +87,16 @@ impl Align {
                     (Verdict::Append(vec![message]), 0)
                 }
             },
-            Self::Seeking { leading } => {
+            Self::Seeking { leading, bytes, since } => {
                 let has_video =
                     ring.newest().any(|e| e.message.kind == TrackKind::Video && e.info.is_coded());
                 let boundary =
                     info.content == Content::Keyframe && (message.kind == TrackKind::Video || !has_video);
-                if !boundary && leading.len() < MAX_LEADING {
+                let fits = leading.len() < MAX_LEADING
+                    && *bytes + message.payload.len() <= MAX_LEADING_BYTES
+                    && now.since(*since) < MAX_LEADING_TIME;
+                if !boundary && fits {
+                    *bytes += message.payload.len();
                     leading.push(message);
                     return (Verdict::Wait, 0);
                 }
@@ -116,7 +127,7 @@ impl Align {
     /// What waits, when the leg ends before its first keyframe.
     pub(super) fn give_up(&mut self) -> Vec<MediaMessage> {
         match std::mem::replace(self, Self::Appending) {
-            Self::Seeking { leading } => leading,
+            Self::Seeking { leading, .. } => leading,
             _ => Vec::new(),
         }
     }

@@ -85,7 +85,7 @@ impl Stream {
         self.ring.next_seq()
     }
 
-    /// Payload bytes that the log holds.
+    /// Bytes that the log holds: payloads, and [`ENTRY_COST`](super::ENTRY_COST) for each message.
     pub fn bytes(&self) -> usize {
         self.ring.bytes()
     }

@@ -599,17 +599,17 @@ fn a_source_faster_than_its_timestamps_does_not_outrun_its_readers() {
 #[test]
 fn the_log_is_bounded_by_bytes_even_inside_a_gop() {
     let config = Config {
-        bounds: Bounds { min_gops: 2, min_span: Duration::from_secs(10), max_bytes: 90 },
+        bounds: Bounds { min_gops: 2, min_span: Duration::from_secs(10), max_bytes: 10 * (9 + ENTRY_COST) },
         ..Config::default()
     };
     let mut f = Fixture { stream: Stream::new(config, [1; 16]), now: at(0) };
     f.publish(1, false);
-    // Nine bytes a message: ten fit.
+    // Nine bytes a payload: ten fit.
     f.send(1, (0..10).map(|n| video(n == 0, n * 40, n)));
-    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 90));
+    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 10 * (9 + ENTRY_COST)));
     let mut reader = f.stream.start(Start::Live);
     f.send(1, [video(false, 400, 10)]);
-    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 90));
+    assert_eq!((f.entries().len(), f.stream.bytes()), (10, 10 * (9 + ENTRY_COST)));
     assert!(matches!(f.stream.read(&mut reader), Read::Lagged));
     assert!(matches!(f.stream.read(&mut reader), Read::Empty), "no keyframe is kept: it waits for the next");
     f.send(1, [video(false, 440, 11), video(true, 480, 12)]);
@@ -670,4 +670,66 @@ fn h16_only_the_lead_tracks_keyframes_are_boundaries() {
     f.send(1, [track(0, 0), track(1, 0), track(1, 40), track(0, 80)]);
     let starts: Vec<_> = f.entries().iter().map(|e| e.starts_gop).collect();
     assert_eq!(starts, [true, false, false, true]);
+}
+
+#[test]
+fn hostile_leg_numbers_and_indexes_overflow_nothing() {
+    const FARTHEST: u64 = (1 << 53) - 1;
+    let mut f = Fixture::new();
+    f.publish(1, true);
+    f.header(1, u32::MAX, 0);
+    f.send(1, run(0, 2, 0));
+    f.end(1, LegEnd::Lost);
+    f.publish(2, true);
+    f.header(2, 0, FARTHEST);
+    f.send(2, run(0, 2, 0));
+    assert_eq!(f.stream.counts().missing, 0, "leg 0 does not follow the last there can be");
+    for n in 0..2100u64 {
+        let header = LegHeader { token: ResumeToken([(n % 250) as u8; 16]), ..header(0, 0) };
+        f.stream.leg_header(ConnId(2), header, f.now);
+        let farthest = Position { index: FARTHEST, ..header.position };
+        f.stream.leg_header(ConnId(2), LegHeader { position: farthest, ..header }, f.now);
+    }
+    assert_eq!(f.stream.counts().missing, u64::MAX);
+    f.send(2, run(0, 2, 0));
+}
+
+#[test]
+fn a_flood_of_empty_messages_is_bounded() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    let empty = MediaMessage::new(TrackKind::Data, Timestamp::ZERO, Default::default());
+    let most = Config::default().bounds.max_bytes / ENTRY_COST;
+    f.send(1, std::iter::repeat_n(empty.clone(), most));
+    assert_eq!(f.entries().len(), most);
+    f.send(1, [empty]);
+    assert_eq!(f.entries().len(), most);
+    let entry = size_of::<Entry>() + size_of::<crate::chunk::Frame>();
+    assert!(entry <= ENTRY_COST, "{entry}");
+}
+
+#[test]
+fn what_waits_for_a_legs_first_keyframe_is_bounded_by_bytes_and_time() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    f.send(1, run(0, 3, 0));
+    f.end(1, LegEnd::Lost);
+    f.publish(2, false);
+    let mut big = video(false, 160, 0).payload.to_vec();
+    big.resize(4 << 20, 0);
+    let big = |ts| MediaMessage::new(TrackKind::Video, Timestamp::from_millis(ts), big.clone().into());
+    f.send(2, [big(160), big(200)]);
+    assert_eq!(f.entries().len(), 3, "at the bound");
+    f.send(2, [video(false, 240, 9)]);
+    assert_eq!(f.entries().len(), 6);
+
+    f.end(2, LegEnd::Lost);
+    f.publish(3, false);
+    f.send(3, [video(false, 280, 10)]);
+    f.later(Duration::from_millis(1999));
+    f.send(3, [video(false, 320, 11)]);
+    assert_eq!(f.entries().len(), 6);
+    f.later(Duration::from_millis(1));
+    f.send(3, [video(false, 360, 12)]);
+    assert_eq!(f.numbers()[6..], [10, 11, 12]);
 }

@@ -27,7 +27,7 @@ impl Stream {
         }
         let look_in = self.last_written;
         let Writer::Active(leg) = &mut self.writer else { return };
-        let (verdict, repeats) = leg.align.judge(message, &info, &self.ring, self.next.index, look_in);
+        let (verdict, repeats) = leg.align.judge(message, &info, &self.ring, self.next.index, look_in, now);
         if repeats > 0 {
             // Without a header, only an alignment finds repeats: the leg is on the timeline of the one it repeats.
             leg.joined = true;
@@ -85,7 +85,7 @@ impl Stream {
         let exact = matches!(leg.align, Align::Indexed { .. });
         let expected = self.ring.last().map_or(0, |e| e.position.index + 1);
         let directly = match (leg.header, self.last_leg) {
-            (Some(header), Some(last)) => last.number.is_some_and(|n| n + 1 == header.leg),
+            (Some(header), Some(last)) => last.precedes(&header),
             _ => false,
         };
         self.events.push_back(Event::Spliced(Splice {

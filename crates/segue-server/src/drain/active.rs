@@ -98,7 +98,7 @@ impl Active {
             Event::Spliced { serial, missing, delay } => {
                 if let Some(line) = self.lines.get_mut(&serial) {
                     line.missing = match (line.missing, missing) {
-                        (Some(a), Some(b)) => Some(a + b),
+                        (Some(a), Some(b)) => Some(a.saturating_add(b)),
                         (a, b) => a.or(b),
                     };
                     line.delay = Some(line.delay.map_or(delay, |d| d.max(delay)));

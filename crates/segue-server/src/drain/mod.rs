@@ -144,7 +144,9 @@ impl Drain {
     ///
     /// [`Refused::Busy`] while another is under way, [`Refused::NoStream`] if the one stream is not here.
     pub fn begin(&mut self, hub: &Hub, request: Request, now: Moment) -> Result<Report, Refused> {
-        if self.state != ServerState::Running {
+        // The whole server goes before one stream; of two that are told alone, the first has its report to the end.
+        let telling = self.active.as_ref().is_some_and(|active| !active.done);
+        if self.state != ServerState::Running || (telling && request.stream.is_some() && !request.dry_run) {
             return Err(Refused::Busy);
         }
         let only = match &request.stream {
@@ -226,7 +228,18 @@ impl Drain {
     /// Looks at everything once. Called when poked and when due.
     pub fn tick(&mut self, hub: &Hub, now: Moment) {
         let events = hub.take_drain_events();
-        let Some(active) = self.active.as_mut().filter(|a| !a.done) else { return };
+        let Some(active) = self.active.as_mut() else { return };
+        if active.done {
+            // A stream that comes back within its grace is taken: a server that holds one is not drained.
+            let back = self.state == ServerState::Drained
+                && hub.streams().iter().any(|slot| !slot.lock().legs.is_empty());
+            if !back {
+                return;
+            }
+            active.done = false;
+            self.state = ServerState::Draining;
+            tracing::info!("a stream came back, draining again");
+        }
         for event in events {
             active.note(event);
         }

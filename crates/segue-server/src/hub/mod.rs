@@ -242,7 +242,10 @@ impl Hub {
     pub fn watch(&self, conn: ConnId, key: &StreamKey) -> Watch {
         let mut parked = locked(&self.parked);
         if let Some(slot) = self.find(key).filter(|slot| slot.live.load(Ordering::Acquire)) {
-            return Watch::Here(slot);
+            drop(parked);
+            // Its publisher left for another server: what remains is no stream to watch, and its end is not the stream's.
+            let left = self.is_draining() && slot.lock().end_viewers;
+            return if left { Watch::Draining } else { Watch::Here(slot) };
         }
         if self.is_draining() {
             return Watch::Draining;

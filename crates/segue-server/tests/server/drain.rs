@@ -365,3 +365,76 @@ fn after_a_cancel_a_second_drain_tells_everybody_again() {
     w.end(publisher);
     assert_eq!(w.hub.board().report().publishers.moved, 1);
 }
+
+#[test]
+fn a_stream_that_comes_back_to_a_drained_server_is_drained_again() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(TO));
+    w.end(publisher);
+    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+    let back = w.publish("cam", SEGUE);
+    w.leg(back, 2, &source);
+    w.stream(back, &mut source, 30);
+    let report = w.hub.board().report();
+    assert_eq!((report.state, report.publishers.waiting), (ServerState::Draining, 1));
+    // It is told 10 s after the first time, and leaves.
+    w.stream(back, &mut source, 250);
+    assert_eq!(w.client(back).signals().len(), 1);
+    w.end(back);
+    let report = w.hub.board().report();
+    assert_eq!((report.state, report.streams[0].result), (ServerState::Drained, Some("moved")));
+    assert!(!report.has_loss());
+}
+
+#[test]
+fn a_stream_that_comes_back_to_a_drained_server_and_stays_is_cut_at_the_deadline() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", RECONNECT);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 30);
+    w.drain(request(TO));
+    w.end(publisher);
+    let back = w.publish("cam", PLAIN);
+    w.stream(back, &mut source, 26 * 25);
+    assert!(w.client(back).eof);
+    w.end(back);
+    let report = w.hub.board().report();
+    assert_eq!((report.state, report.streams[0].result), (ServerState::Drained, Some("cut")));
+}
+
+#[test]
+fn h28_a_viewer_that_comes_after_the_publisher_left_is_not_told_that_the_stream_ended() {
+    for announce in [SEGUE, RECONNECT, PLAIN] {
+        let mut w = World::new();
+        let publisher = w.publish("cam", SEGUE);
+        let mut source = Source::new();
+        w.leg(publisher, 1, &source);
+        w.stream(publisher, &mut source, 30);
+        w.drain(request(TO));
+        w.end(publisher);
+        let viewer = w.play("cam", announce);
+        let client = w.client(viewer);
+        assert_eq!(client.refused(), Some(("NetConnection.Connect.Rejected", "draining")));
+        assert!(client.timestamps().is_empty() && !client.saw(&Event::Unpublished));
+    }
+}
+
+#[test]
+fn of_two_streams_told_alone_the_first_keeps_its_report() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    let alone = segue_server::drain::Request { stream: Some("live/cam".into()), ..request(None) };
+    w.drain(alone.clone());
+    let hub = w.hub.clone();
+    assert_eq!(hub.drain().begin(&hub, alone, w.now), Err(Refused::Busy));
+    // The server's own end does not wait for it.
+    w.drain(request(TO));
+    assert_eq!(w.hub.board().report().state, ServerState::Draining);
+}
