@@ -34,6 +34,10 @@ impl Hub {
                 self.forget(&slot);
                 continue;
             }
+            if self.is_draining() && state.cuts_now(now) {
+                // Its deadline is here: what is taken back now would only be cut again, or outlive the drain.
+                return Err(Draining);
+            }
             state.legs.insert(conn, ask.leg.clone());
             let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
             state.log.publish(request, now);
