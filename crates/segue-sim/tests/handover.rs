@@ -389,14 +389,25 @@ fn h13_composition_offsets_survive_the_cut() {
 
 #[test]
 fn h18_the_deadline_cuts_after_a_whole_gop_and_hands_on_what_it_took() {
+    // A viewer that takes nothing for a while around the deadline has much to be handed yet.
+    let link = Link { window: 16 << 10, ..Link::default() };
     for seed in SEEDS {
         let announce = Announce::NONE;
         let shape = Shape { duration: secs(40), ..Shape::default() };
-        let mut s =
-            Scene::new(Setup { seed, announce, viewer_announce: announce, shape, ..Setup::default() });
+        let mut s = Scene::new(Setup {
+            seed,
+            announce,
+            viewer_announce: announce,
+            shape,
+            link: link.clone(),
+            ..Setup::default()
+        });
         s.run_to_random(secs(2)..secs(4));
         s.drain_a(None);
         let deadline = s.world.now() + secs(25);
+        s.world.run_until(deadline - secs(5));
+        let viewer = s.viewer_id.expect("there is a viewer");
+        s.world.stall(viewer, secs(5));
         s.world.run_until(deadline + secs(3));
         s.assert_cut_after_a_whole_gop(deadline);
     }
@@ -406,7 +417,7 @@ fn h18_the_deadline_cuts_after_a_whole_gop_and_hands_on_what_it_took() {
 /// acknowledgement covers what was kept, and nothing else is.
 #[test]
 fn h18_what_the_cut_left_out_goes_elsewhere() {
-    for seed in SEEDS {
+    for seed in 0..6 {
         let shape = Shape { duration: secs(40), gop: 600, ..Shape::default() };
         let mut s = Scene::new(Setup { seed, shape, link: far(), viewer: false, ..Setup::default() });
         s.run_to_random(secs(2)..secs(4));
@@ -468,11 +479,12 @@ fn h27_a_real_end_ends_at_once() {
     s.run_for(ms(3200));
     let a = s.a;
     let ghosts = s.world.server(a).hub().streams().len();
-    assert!(s.viewer.borrow().outcome.is_some(), "the viewer heard of it");
+    let heard = s.viewer.borrow().outcome.is_some();
     s.publish_again("rtmp://a/live/show?key=2", Announce::ALL, &Shape { first: 100_000, ..shape }, 3200);
     s.finish();
     s.assert_each_leg_is_whole();
     assert_eq!(ghosts, 0, "no ghost stream");
+    assert!(heard, "the viewer heard of it");
 }
 
 /// A viewer that was told stays with the stream, also when its publisher never moves.
