@@ -35,7 +35,7 @@ impl Hub {
                 continue;
             }
             if self.is_draining() && state.cuts_now(now) {
-                // It would be cut again at its next keyframe.
+                // Its deadline is here: what is taken back now would only be cut again, or outlive the drain.
                 return Err(Draining);
             }
             state.legs.insert(conn, ask.leg.clone());
