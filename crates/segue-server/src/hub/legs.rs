@@ -9,8 +9,7 @@ use segue_proto::handover::record::{Cause, HandoverResult, Record};
 use segue_proto::log::{self, ConnId, LegEnd, Request};
 use sha2::{Digest, Sha256};
 
-use super::{Ask, Draining, Hub, Leaving, Mail, Slot, State, StreamKey, locked};
-use crate::drain::{Event as DrainEvent, Outcome};
+use super::{Ask, Draining, Hub, Leaving, Mail, Note, Outcome, Slot, State, StreamKey, locked};
 
 impl Hub {
     /// A connection asks to publish. The log's answer comes as mail.
@@ -103,7 +102,7 @@ impl Hub {
                     result: outcome.result(),
                 });
             }
-            self.note(DrainEvent::Left { slot: slot.clone(), told: leg.told, outcome });
+            self.note(Note::Left { slot: slot.clone(), told: leg.told, outcome });
         }
         self.settle(slot, &mut state);
         if state.grants == 0 && state.legs.is_empty() {
@@ -151,6 +150,6 @@ impl Hub {
             confirmed: None,
             result: if splice.missing > 0 { HandoverResult::Lost } else { HandoverResult::Moved },
         });
-        self.note(DrainEvent::Spliced { serial: slot.serial, missing, delay: splice.held_for });
+        self.note(Note::Spliced { serial: slot.serial, missing, delay: splice.held_for });
     }
 }
