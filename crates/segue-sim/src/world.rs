@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use segue_proto::client::{Action, Closed, ConnId, DIAL_TIMEOUT, DialError, Machine};
 use segue_proto::outqueue::OutQueue;
 use segue_proto::time::earliest;
@@ -562,19 +562,20 @@ fn failed(reason: &str, addresses: usize) -> Result<ServerId, DialError> {
     Err(DialError { reason: reason.to_owned(), addresses: addresses as u32 })
 }
 
-/// Moves what the pipe has room for. Returns whether anything moved.
+/// Moves what the pipe has room for, as one write: what goes together may arrive together. Returns whether anything
+/// moved.
 fn send(out: &mut OutQueue, pipe: &mut Pipe, now: Moment, rng: &mut fastrand::Rng) -> bool {
-    let mut moved = false;
+    let mut data = BytesMut::new();
     while let Some(front) = out.front() {
-        let n = front.len().min(pipe.room());
+        let n = front.len().min(pipe.room() - data.len());
         if n == 0 {
             break;
         }
-        let data: Bytes = front.slice(..n);
-        pipe.send(data, now, rng);
+        data.extend_from_slice(&front[..n]);
         out.advance(n);
-        moved = true;
     }
+    let moved = !data.is_empty();
+    pipe.send(data.freeze(), now, rng);
     moved
 }
 

@@ -259,7 +259,8 @@ fn h05_a_tail_under_way_survives_unread_acknowledgements() {
     for seed in SEEDS {
         let mut s = Scene::new(Setup {
             seed,
-            link: Link { latency: ms(400), ..Link::default() },
+            // Acknowledgements come every 500 ms: one is always under way.
+            link: Link { latency: ms(600), ..Link::default() },
             viewer: false,
             ..Setup::default()
         });
@@ -541,6 +542,18 @@ fn stalls_of_any_length_lose_nothing() {
         }
         s.finish();
         s.assert_whole();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+/// What is buffered while the publisher connects from afar comes in one piece with its first message.
+#[test]
+fn a_viewer_that_waited_sees_the_stream_from_its_beginning() {
+    for fps in [0, 30] {
+        let link = Link { latency: ms(100), segment: 256 << 10, ..Link::default() };
+        let shape = Shape { fps, duration: secs(3), ..Shape::default() };
+        let mut s = Scene::new(Setup { link, shape, viewer_waits: secs(2), ..Setup::default() });
+        s.finish();
         s.assert_viewer_saw_everything();
     }
 }

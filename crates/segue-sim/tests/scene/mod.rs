@@ -33,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) link: Link,
     pub(crate) viewer: bool,
     pub(crate) viewer_announce: Announce,
+    /// The viewer waits so long for the publisher to begin.
+    pub(crate) viewer_waits: Duration,
     /// The publisher goes at the source's end without ending the stream.
     pub(crate) abrupt: bool,
     /// The publisher's and the viewer's URL names A and B, in this order; otherwise A alone.
@@ -48,6 +50,7 @@ impl Default for Setup {
             link: Link::default(),
             viewer: true,
             viewer_announce: Announce::ALL,
+            viewer_waits: Duration::ZERO,
             abrupt: false,
             both_behind_one_name: false,
         }
@@ -80,6 +83,16 @@ impl Scene {
         let host = if setup.both_behind_one_name { "both" } else { "a" };
         let url = RtmpUrl::parse(&format!("rtmp://{host}/live/show?key=1")).expect("a valid URL");
         let watch = RtmpUrl::parse(&format!("rtmp://{host}/live/show")).expect("a valid URL");
+        let seed = |n: u8| [(setup.seed as u8) ^ n; 32];
+        let config = PlayerConfig {
+            announce: setup.viewer_announce,
+            segue: setup.viewer_announce.segue,
+            redirect: RedirectPolicy::Any,
+            ..PlayerConfig::new(watch)
+        };
+        let (client, viewer) = Viewer::new(Player::new(config, seed(2), world.now()));
+        let viewer_id = setup.viewer.then(|| world.add_client(client));
+        world.run_for(setup.viewer_waits);
         let now = world.now();
         let config = PublisherConfig {
             announce: setup.announce,
@@ -89,17 +102,8 @@ impl Scene {
         };
         let source = Source::new(&setup.shape, now);
         let sent = source.all().cloned().collect();
-        let seed = |n: u8| [(setup.seed as u8) ^ n; 32];
         let (client, publisher) = Broadcaster::new(Publisher::new(config, seed(1), now), source);
         let publisher_id = world.add_client(if setup.abrupt { client.abruptly() } else { client });
-        let config = PlayerConfig {
-            announce: setup.viewer_announce,
-            segue: setup.viewer_announce.segue,
-            redirect: RedirectPolicy::Any,
-            ..PlayerConfig::new(watch)
-        };
-        let (client, viewer) = Viewer::new(Player::new(config, seed(2), now));
-        let viewer_id = setup.viewer.then(|| world.add_client(client));
         let end = now + setup.shape.duration;
         Self {
             world,
