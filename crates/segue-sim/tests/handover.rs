@@ -261,12 +261,13 @@ fn h05_a_tail_under_way_survives_unread_acknowledgements() {
             seed,
             // Acknowledgements come every 500 ms: one is always under way.
             link: Link { latency: ms(600), ..Link::default() },
+            shape: Shape { duration: secs(16), ..Shape::default() },
             viewer: false,
             ..Setup::default()
         });
         let b = s.b;
         s.world.set_link(b, Link { latency: ms(2), ..Link::default() });
-        s.run_to_random(secs(4)..secs(7));
+        s.run_to_random(secs(8)..secs(11));
         s.move_to_b();
         s.finish();
         s.assert_whole_without_overlap();
