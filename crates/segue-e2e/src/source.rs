@@ -222,6 +222,17 @@ impl Publish {
         (code, segue::records(&report).to_vec())
     }
 
+    /// Kills the publisher, and waits until the source has come to its end all the same: SENT is complete.
+    pub fn abandon(&mut self) {
+        self.proc.kill();
+        if let Some(feeder) = self.feeder.take() {
+            feeder
+                .join()
+                .expect("the feeder's end")
+                .unwrap_or_else(|e| panic!("feeding {}: {e}", self.proc.name()));
+        }
+    }
+
     /// Waits for an end without fault; gives the hand-over records.
     pub fn succeeds(&mut self, limit: Duration) -> Vec<Value> {
         let (code, records) = self.finish(limit);

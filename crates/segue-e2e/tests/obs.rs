@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use segue_e2e::bench::Bench;
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::flv::{self, Tag};
 use segue_e2e::haproxy::{Backend, Haproxy};
-use segue_e2e::ledger::distinct;
 use segue_e2e::obs::Obs;
 use segue_e2e::process::Proc;
 use segue_e2e::segue::{Server, command};
@@ -30,6 +29,8 @@ const MOVED: Duration = Duration::from_secs(60);
 const SOME: usize = 230;
 /// Milliseconds.
 const ROUNDING: i64 = 2;
+/// Milliseconds within which OBS's scene has begun to play.
+const STARTING: u32 = 2000;
 /// Longer than any test here lets OBS run, in seconds.
 const AT_MOST: u32 = 60;
 
@@ -73,14 +74,37 @@ fn read(files: &[PathBuf]) -> Vec<Tag> {
     files.iter().flat_map(|path| flv::read(path)).collect()
 }
 
-/// Payloads can be told apart.
-fn assert_distinct(recording: &Path) {
-    let (media, different) = distinct(recording);
-    assert!(media > 2 * SOME && different * 100 >= media * 99, "{different} of {media}");
+/// OBS's own recording, from where its payloads can be told apart: until the scene's clip plays there is silence, whose
+/// packets are alike. Of the rest 99 % must be distinct.
+fn reference(recording: &Path) -> Vec<Tag> {
+    let tags = flv::read(recording);
+    let mut seen = BTreeSet::new();
+    let early = |tag: &Tag| tag.timestamp < STARTING && tag.is_media();
+    let repeats = tags.iter().rposition(|tag| early(tag) && !seen.insert(tag.body.as_slice()));
+    let tags = tags[repeats.map_or(0, |n| n + 1)..].to_vec();
+    let media: Vec<&[u8]> = tags.iter().filter(|t| t.is_media()).map(|t| t.body.as_slice()).collect();
+    let different = media.iter().collect::<BTreeSet<_>>().len();
+    assert!(media.len() > 2 * SOME && different * 100 >= media.len() * 99, "{different} of {}", media.len());
+    tags
+}
+
+/// OBS raced with itself: the scenario says nothing and is played again.
+struct Raced;
+
+/// Plays a scenario until OBS does not race with itself; it rarely does, and not so often.
+fn play(scenario: impl Fn() -> Result<(), Raced>) {
+    const TRIES: usize = 4;
+    for n in 1..=TRIES {
+        match scenario() {
+            Ok(()) => return,
+            Err(Raced) => println!("OBS acted twice on one signal, try {n} of {TRIES}"),
+        }
+    }
+    panic!("OBS acted twice on one signal {TRIES} times in a row");
 }
 
 /// OBS through HAProxy, on A; A drained; OBS goes on at B.
-fn moves_through_haproxy(name: &str, network: Network) {
+fn moves_through_haproxy(name: &str, network: Network) -> Result<(), Raced> {
     let bench = Bench::new(name);
     let (a, b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
     let backend = |s: &Server| Backend { rtmp: s.rtmp, http: s.http };
@@ -93,18 +117,21 @@ fn moves_through_haproxy(name: &str, network: Network) {
     let drain = a.drain(&bench, "drain", &["--settle", "1"], MOVED);
     assert_eq!(drain.code, 0, "{drain:?}");
     b.wait_recorded(STREAM, SOME, MOVED);
-    let recording = obs.stop();
-    assert_distinct(&recording);
-
-    let connections = proxy.connections();
-    let told = wire::messages(&connections[0].down().bytes);
-    let signals = wire::signals(&told);
+    let stopped = obs.stop();
+    let down: Vec<Vec<wire::Message>> =
+        proxy.connections().iter().map(|c| wire::messages(&c.down().bytes)).collect();
+    let told = &down[0];
+    let signals = wire::signals(told);
     assert!((1..=2).contains(&signals.len()), "the signal and at most one repeat: {signals:?}");
     assert!(signals.iter().all(|m| m.type_id == 32), "{signals:?}");
     let last = told.iter().position(|m| m.type_id == 32).unwrap();
     assert!(told[last..].iter().all(|m| m.type_id == 32), "nothing else follows the signal: {told:?}");
+    assert!(down[1..].iter().all(|messages| wire::signals(messages).is_empty()), "told once: {down:#?}");
+    if stopped.raced_with_itself() {
+        return Err(Raced);
+    }
 
-    let sent = flv::read(&recording);
+    let sent = reference(&stopped.recording);
     let (old, new) = (a.recordings(STREAM), b.recordings(STREAM));
     assert_eq!((old.len(), new.len()), (1, 1), "{old:?} {new:?}");
     let (old, new) = (flv::read(&old[0]), flv::read(&new[0]));
@@ -116,24 +143,30 @@ fn moves_through_haproxy(name: &str, network: Network) {
         let gap = after[0].place as i64 - before[before.len() - 1].place as i64 - 1;
         assert_eq!(gap, 0, "kind {kind}: messages missing between A's recording and B's");
     }
+    Ok(())
 }
 
 #[test]
 fn obs_moves_through_haproxy() {
-    moves_through_haproxy("obs", Network::default());
+    play(|| moves_through_haproxy("obs", Network::default()));
 }
 
 /// H5 with OBS: 100 ms away, with an uplink of 1.5 times its 600 and 96 kbit/s.
 #[test]
 fn h05_obs_on_a_slow_uplink_loses_no_tail() {
     let uplink = Some((600_000 + 96_000) / 8 * 3 / 2);
-    moves_through_haproxy("obs-slow", Network { delay: Duration::from_millis(100), uplink, slice: None });
+    let network = || Network { delay: Duration::from_millis(100), uplink, slice: None };
+    play(|| moves_through_haproxy("obs-slow", network()));
 }
 
 /// OBS on one server: it leaves, comes back with timestamps from 0, and the stream goes on as one timeline, in the
 /// recording and at a viewer, with audio and video in step.
 #[test]
 fn h10_obs_comes_back_to_one_continuous_timeline() {
+    play(comes_back);
+}
+
+fn comes_back() -> Result<(), Raced> {
     let bench = Bench::new("obs-back");
     let mut server = Server::start(&bench, "a");
     let seen = bench.path("view.flv");
@@ -146,17 +179,21 @@ fn h10_obs_comes_back_to_one_continuous_timeline() {
     assert_eq!(drain.code, 0, "{drain:?}");
     let before = server.recorded(STREAM);
     server.wait_recorded(STREAM, before + SOME, MOVED);
-    let recording = obs.stop();
+    let stopped = obs.stop();
     assert_eq!(view.wait(Duration::from_secs(30)), 0, "{}", view.stderr());
     assert_eq!(server.stop(), 0);
-    assert_distinct(&recording);
-
     // Told once, and gone; told again on the connection by which it came back, it would not survive.
-    let told: Vec<usize> =
-        proxy.connections().iter().map(|c| wire::signals(&wire::messages(&c.down().bytes)).len()).collect();
-    assert!(told == [1, 0] || told == [2, 0], "signals on each connection: {told:?}");
+    let down: Vec<Vec<wire::Message>> =
+        proxy.connections().iter().map(|c| wire::messages(&c.down().bytes)).collect();
+    let told: Vec<usize> = down.iter().map(|messages| wire::signals(messages).len()).collect();
+    let once = matches!(told[0], 1 | 2) && told[1..].iter().all(|n| *n == 0);
+    assert!(once, "signals on each connection: {told:?}\n{down:#?}");
+    if stopped.raced_with_itself() {
+        return Err(Raced);
+    }
+    assert_eq!(told.len(), 2, "it came back once");
 
-    let sent = flv::read(&recording);
+    let sent = reference(&stopped.recording);
     let legs = server.recordings(STREAM);
     assert_eq!(legs.len(), 2, "{legs:?}");
     for (what, received) in [("recordings", read(&legs)), ("viewer", flv::read(&seen))] {
@@ -179,4 +216,5 @@ fn h10_obs_comes_back_to_one_continuous_timeline() {
         assert!((steps[&8] - steps[&9]).abs() <= 2 * ROUNDING, "{what}: out of step: {steps:?}");
     }
     decodes_silently(&bench, &seen);
+    Ok(())
 }

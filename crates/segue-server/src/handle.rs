@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::DrainDefaults;
-use crate::drain::{Refused, Report, Request, ServerState, Target};
+use crate::drain::{Control, Refused, Report, Request, ServerState, Target};
 use crate::hub::Hub;
 use crate::reactor::Clock;
 
@@ -12,13 +12,14 @@ use crate::reactor::Clock;
 #[derive(Debug, Clone)]
 pub struct Handle {
     hub: Arc<Hub>,
+    drain: Arc<Control>,
     clock: Clock,
     defaults: Arc<DrainDefaults>,
 }
 
 impl Handle {
-    pub(crate) fn new(hub: Arc<Hub>, clock: Clock, defaults: DrainDefaults) -> Self {
-        Self { hub, clock, defaults: Arc::new(defaults) }
+    pub(crate) fn new(hub: Arc<Hub>, drain: Arc<Control>, clock: Clock, defaults: DrainDefaults) -> Self {
+        Self { hub, drain, clock, defaults: Arc::new(defaults) }
     }
 
     /// The server's own idea of a drain, as its configuration says.
@@ -40,7 +41,7 @@ impl Handle {
     ///
     /// [`Refused`].
     pub fn drain(&self, request: Request) -> Result<Report, Refused> {
-        self.hub.drain().begin(&self.hub, request, self.clock.now())
+        self.drain.lock().begin(&self.hub, request, self.clock.now())
     }
 
     /// Back to running.
@@ -49,7 +50,7 @@ impl Handle {
     ///
     /// [`Refused::NotDraining`].
     pub fn cancel_drain(&self) -> Result<Report, Refused> {
-        self.hub.drain().cancel(&self.hub, self.clock.now())
+        self.drain.lock().cancel(&self.hub, self.clock.now())
     }
 
     /// Ends every connection now, each by the closing sequence; the server's threads end after it.
@@ -59,17 +60,17 @@ impl Handle {
 
     /// `running`, `draining` or `drained`.
     pub fn state(&self) -> ServerState {
-        self.hub.drain().state()
+        self.drain.lock().state()
     }
 
     /// How the newest drain goes, or went.
     pub fn report(&self) -> Report {
-        self.hub.board().report()
+        self.drain.board().report()
     }
 
     /// Blocks until the server is drained, or `patience` is over; the newest report in both cases.
     pub fn wait_drained(&self, patience: Duration) -> Report {
-        self.hub.board().wait_drained(patience)
+        self.drain.board().wait_drained(patience)
     }
 
     /// Publishing connections right now.

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::admin;
 use crate::config::{ServerConfig, WallClock};
-use crate::drain::Target;
+use crate::drain::{Control, Target};
 use crate::handle::Handle;
 use crate::hub::{Hub, HubConfig};
 use crate::reactor::{Clock, Inbox, Reactor};
@@ -133,26 +133,30 @@ impl Server {
         };
         let server_id = random::<8>()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let seed = u64::from_be_bytes(random()?);
-        let hub = Hub::new(
-            HubConfig {
-                shards,
-                log: segue_proto::log::Config::default(),
-                recorded: recorder.is_some(),
-                address: addresses.rtmp.to_string(),
-                server_id,
-                wall,
-            },
-            seed,
-        );
+        let hub = Hub::new(HubConfig {
+            shards,
+            log: segue_proto::log::Config::default(),
+            recorded: recorder.is_some(),
+            address: addresses.rtmp.to_string(),
+            server_id,
+            wall,
+        });
+        let drain = Control::new(seed);
         let clock = Clock::start();
         let inboxes: Arc<[Inbox]> = (0..shards).map(|_| Inbox::default()).collect();
         let mut listener = Some(TcpListener::from_std(rtmp));
         let mut reactors = Vec::with_capacity(shards);
         for index in 0..shards {
-            let shard = Shard::new(hub.clone(), index, config.switches, seed.wrapping_add(index as u64));
+            let shard = Shard::new(
+                hub.clone(),
+                drain.clone(),
+                index,
+                config.switches,
+                seed.wrapping_add(index as u64),
+            );
             reactors.push(Reactor::new(shard, hub.clone(), index, clock, inboxes.clone(), listener.take())?);
         }
-        let handle = Handle::new(hub, clock, config.drain);
+        let handle = Handle::new(hub, drain, clock, config.drain);
         Ok(Self { addresses, handle, reactors, recorder, http, admin })
     }
 

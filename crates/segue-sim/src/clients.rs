@@ -69,11 +69,13 @@ macro_rules! machine {
     };
 }
 
-/// A publisher that sends a source in real time and then finishes.
+/// A publisher that sends a source in real time and then finishes, or stops without a word.
 pub struct Broadcaster {
     machine: Publisher,
     source: Source,
     finished: bool,
+    /// At the source's end it just goes.
+    abrupt: bool,
     log: SharedLog,
 }
 
@@ -83,7 +85,13 @@ impl Broadcaster {
     /// Publishes `source` by `machine`.
     pub fn new(machine: Publisher, source: Source) -> (Self, SharedLog) {
         let log = SharedLog::default();
-        (Self { machine, source, finished: false, log: log.clone() }, log)
+        (Self { machine, source, finished: false, abrupt: false, log: log.clone() }, log)
+    }
+
+    /// Goes at the source's end without ending the stream.
+    #[must_use]
+    pub fn abruptly(self) -> Self {
+        Self { abrupt: true, ..self }
     }
 }
 
@@ -93,7 +101,11 @@ impl Client for Broadcaster {
             Some(message) => self.machine.push(message, now),
             None => {
                 self.finished = true;
-                self.machine.finish(now);
+                if self.abrupt {
+                    self.machine.abort(now);
+                } else {
+                    self.machine.finish(now);
+                }
             }
         }
         true

@@ -3,10 +3,11 @@
 //! is the ledger.
 //!
 //! [`world`] executes, [`node`] is a server, [`pipe`] is the network, [`source`] makes media, [`clients`] are a publisher
-//! and a viewer with something to do.
+//! and a viewer with something to do, [`tap`] overhears.
 
 pub mod clients;
 pub mod node;
 pub mod pipe;
 pub mod source;
+pub mod tap;
 pub mod world;

@@ -11,7 +11,7 @@ use segue_proto::log::{self, Cursor, Read, Start};
 use segue_proto::outqueue::OutQueue;
 use segue_proto::{MediaMessage, Moment};
 use segue_server::config::Switches;
-use segue_server::drain::{Refused, Report, Request, Target};
+use segue_server::drain::{Control, Refused, Report, Request, Target};
 use segue_server::hub::{Hub, HubConfig, Slot};
 use segue_server::shard::{self, Output, Shard};
 
@@ -48,6 +48,7 @@ struct Tap {
 /// See the module.
 pub struct Node {
     hub: Arc<Hub>,
+    drain: Arc<Control>,
     shard: Shard,
     taps: BTreeMap<u64, Tap>,
     recordings: BTreeMap<u64, Recording>,
@@ -56,19 +57,17 @@ pub struct Node {
 impl Node {
     /// A server that runs, known as `address` in hand-over records.
     pub fn new(address: &str, seed: u64) -> Self {
-        let hub = Hub::new(
-            HubConfig {
-                shards: 1,
-                log: log::Config::default(),
-                recorded: false,
-                address: address.to_owned(),
-                server_id: format!("{seed:016x}"),
-                wall: Arc::new(|| None),
-            },
-            seed,
-        );
-        let shard = Shard::new(hub.clone(), 0, Switches::default(), seed);
-        Self { hub, shard, taps: BTreeMap::new(), recordings: BTreeMap::new() }
+        let drain = Control::new(seed);
+        let hub = Hub::new(HubConfig {
+            shards: 1,
+            log: log::Config::default(),
+            recorded: false,
+            address: address.to_owned(),
+            server_id: format!("{seed:016x}"),
+            wall: Arc::new(|| None),
+        });
+        let shard = Shard::new(hub.clone(), drain.clone(), 0, Switches::default(), seed);
+        Self { hub, drain, shard, taps: BTreeMap::new(), recordings: BTreeMap::new() }
     }
 
     /// The hub, for what the admin API would show.
@@ -78,20 +77,20 @@ impl Node {
 
     /// Begins a drain, as `segue drain` does.
     pub fn drain(&mut self, request: Request, now: Moment) -> Result<Report, Refused> {
-        let report = self.hub.drain().begin(&self.hub, request, now);
+        let report = self.drain.lock().begin(&self.hub, request, now);
         self.shard.pass(now);
         report
     }
 
     /// Back to running.
     pub fn cancel_drain(&mut self, now: Moment) {
-        let _ = self.hub.drain().cancel(&self.hub, now);
+        let _ = self.drain.lock().cancel(&self.hub, now);
         self.shard.pass(now);
     }
 
     /// The drain's report.
     pub fn report(&self) -> Report {
-        self.hub.board().report()
+        self.drain.board().report()
     }
 
     /// All that was recorded here, in the order in which the streams began, each leg by leg.

@@ -28,6 +28,8 @@ pub struct Shape {
     pub silent: bool,
     /// Composition offsets, as with B-frames.
     pub b_frames: bool,
+    /// The number in the payload of the first frame of each track: sources with other numbers share no payload.
+    pub first: u32,
 }
 
 impl Default for Shape {
@@ -43,6 +45,7 @@ impl Default for Shape {
             duration: Duration::from_secs(12),
             silent: false,
             b_frames: false,
+            first: 0,
         }
     }
 }
@@ -71,14 +74,14 @@ impl Shape {
             let mut payload = vec![if key { 0x17 } else { 0x27 }, 1];
             let composition: i32 = if self.b_frames { [66, 0, -33, 33][n as usize % 4] } else { 0 };
             payload.extend_from_slice(&composition.to_be_bytes()[1..]);
-            payload.extend_from_slice(&n.to_be_bytes());
+            payload.extend_from_slice(&(self.first + n).to_be_bytes());
             payload.resize(if key { self.keyframe_bytes } else { self.frame_bytes }, n as u8);
             media.push((ms, message(TrackKind::Video, ms, payload)));
         }
         for n in 0.. {
             let Some(ms) = (n * 1000u32).checked_div(self.audio).filter(|ms| *ms < total_ms) else { break };
             let mut payload = vec![0xaf, 1];
-            payload.extend_from_slice(&(if self.silent { 0 } else { n }).to_be_bytes());
+            payload.extend_from_slice(&(if self.silent { 0 } else { self.first + n }).to_be_bytes());
             payload.resize(self.audio_bytes, 0x55);
             media.push((ms, message(TrackKind::Audio, ms, payload)));
         }

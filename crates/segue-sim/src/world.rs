@@ -12,6 +12,7 @@ use segue_proto::{MediaMessage, Moment};
 
 use crate::node::{Node, NodeAction, NodeConn};
 use crate::pipe::{Arrival, Link, Pipe};
+use crate::tap::Tap;
 
 /// A server, by its number in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,8 +31,10 @@ pub enum Door {
     Refusing,
     /// Nothing answers.
     Silent,
-    /// They are accepted and reset after so many bytes from the client.
+    /// They are accepted and reset once the server was handed so many bytes of the client's.
     ResetAfter(usize),
+    /// They are accepted; after so many bytes of the client's nothing arrives any more, either way.
+    HangAfter(usize),
     /// They are accepted, and nothing is ever answered.
     Mute,
 }
@@ -52,6 +55,23 @@ struct Connection {
     client_closed: bool,
     server_shut: bool,
     taken: usize,
+    /// Its number among the taps.
+    tap: usize,
+}
+
+impl Connection {
+    /// How much more of the client's bytes its door lets through.
+    fn room(&self) -> usize {
+        match self.door {
+            Door::ResetAfter(limit) | Door::HangAfter(limit) => limit - self.taken,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Whether nothing arrives any more.
+    fn hangs(&self) -> bool {
+        matches!(self.door, Door::HangAfter(limit) if self.taken >= limit)
+    }
 }
 
 /// What a client of the world is.
@@ -78,12 +98,16 @@ pub struct World {
     rng: fastrand::Rng,
     /// The link that new connections get.
     pub link: Link,
+    /// The links to servers that have one of their own.
+    links: BTreeMap<ServerId, Link>,
     servers: Vec<Option<Node>>,
     doors: Vec<Door>,
     names: BTreeMap<String, Vec<ServerId>>,
     clients: Vec<Box<dyn Client>>,
     dialing: Vec<Dialing>,
     connections: Vec<Connection>,
+    taps: Vec<Tap>,
+    unread_at_half_close: usize,
     /// Every byte delivered, hashed with its time and place: one seed gives one trace.
     trace: u64,
 }
@@ -95,12 +119,15 @@ impl World {
             now: Moment::from_micros(1_000_000),
             rng: fastrand::Rng::with_seed(seed),
             link: Link::default(),
+            links: BTreeMap::new(),
             servers: Vec::new(),
             doors: Vec::new(),
             names: BTreeMap::new(),
             clients: Vec::new(),
             dialing: Vec::new(),
             connections: Vec::new(),
+            taps: Vec::new(),
+            unread_at_half_close: 0,
             trace: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -132,6 +159,21 @@ impl World {
     /// Lets `host` name these servers, in this order.
     pub fn name(&mut self, host: &str, servers: &[ServerId]) {
         self.names.insert(host.to_owned(), servers.to_vec());
+    }
+
+    /// The link that new connections to a server get, in place of [`link`](Self::link).
+    pub fn set_link(&mut self, server: ServerId, link: Link) {
+        self.links.insert(server, link);
+    }
+
+    /// All connections there were, overheard, in the order in which they were accepted.
+    pub fn taps(&self) -> &[Tap] {
+        &self.taps
+    }
+
+    /// How often a client shut down writing while bytes that it had not read were on their way to it.
+    pub fn unread_at_half_close(&self) -> usize {
+        self.unread_at_half_close
     }
 
     /// How a server answers dials from now on.
@@ -186,6 +228,17 @@ impl World {
         for c in self.connections.iter_mut().filter(|c| c.client == client) {
             c.up.reset(now);
             c.up.stall(until);
+            c.down.reset(now);
+        }
+    }
+
+    /// Breaks a client's connections on its side alone: it hears of a reset at once, while what it has sent is on its
+    /// way for another `delay` and then ends.
+    pub fn lose_hold(&mut self, client: ClientId, delay: Duration) {
+        let now = self.now;
+        for c in self.connections.iter_mut().filter(|c| c.client == client) {
+            c.up.stall(now + delay);
+            c.up.finish(now);
             c.down.reset(now);
         }
     }
@@ -287,6 +340,8 @@ impl World {
                 Action::ShutdownWrite(conn) => {
                     if let Some(c) = self.connection(id, conn) {
                         c.client_shut = true;
+                        let unread = c.down.in_flight() > 0;
+                        self.unread_at_half_close += usize::from(unread);
                     }
                 }
                 Action::Close(conn) => self.close_client(id, conn),
@@ -307,10 +362,16 @@ impl World {
             Some(server) => match self.doors[server.0] {
                 Door::Refusing => (self.link.latency * 2, failed("connection refused", servers.len())),
                 Door::Silent => (DIAL_TIMEOUT, failed("timed out", servers.len())),
-                Door::Open | Door::Mute | Door::ResetAfter(_) => (self.link.latency * 2, Ok(*server)),
+                Door::Open | Door::Mute | Door::ResetAfter(_) | Door::HangAfter(_) => {
+                    (self.link_to(*server).latency * 2, Ok(*server))
+                }
             },
         };
         self.dialing.push(Dialing { client, conn, at: self.now + after, outcome });
+    }
+
+    fn link_to(&self, server: ServerId) -> &Link {
+        self.links.get(&server).unwrap_or(&self.link)
     }
 
     fn finish_dials(&mut self) -> bool {
@@ -331,18 +392,21 @@ impl World {
                 } else {
                     self.servers[server.0].as_mut().map(|s| s.accept(now))
                 };
+                let link = self.link_to(server).clone();
+                self.taps.push(Tap::new(dial.client, server));
                 self.connections.push(Connection {
                     client: dial.client,
                     client_conn: dial.conn,
                     server,
                     door,
                     server_conn,
-                    up: Pipe::new(self.link.clone()),
-                    down: Pipe::new(self.link.clone()),
+                    up: Pipe::new(link.clone()),
+                    down: Pipe::new(link),
                     client_shut: false,
                     client_closed: false,
                     server_shut: false,
                     taken: 0,
+                    tap: self.taps.len() - 1,
                 });
                 format!("10.0.0.{}:1935", server.0 + 1)
             });
@@ -368,17 +432,17 @@ impl World {
         let now = self.now;
         let mut busy = false;
         for c in &mut self.connections {
-            while let Some(arrival) = c.up.arrived(now) {
+            while let Some(mut arrival) = c.up.arrived(now) {
                 busy = true;
                 self.trace = mix(self.trace, now, c.client.0 as u64, &arrival);
-                if let (Door::ResetAfter(limit), Arrival::Data(data)) = (c.door, &arrival) {
+                let mut reset = false;
+                if let Arrival::Data(data) = &mut arrival {
+                    let room = c.room();
+                    reset = matches!(c.door, Door::ResetAfter(_)) && data.len() > room;
+                    data.truncate(room);
                     c.taken += data.len();
-                    if c.taken > limit {
-                        c.up.reset(now);
-                        c.down.reset(now);
-                        if let (Some(conn), Some(server)) = (c.server_conn, &mut self.servers[c.server.0]) {
-                            server.peer_closed(conn, Closed::Reset, now);
-                        }
+                    self.taps[c.tap].heard_by_server(data);
+                    if data.is_empty() && !reset {
                         continue;
                     }
                 }
@@ -389,7 +453,16 @@ impl World {
                     continue;
                 };
                 match arrival {
-                    Arrival::Data(data) => server.received(conn, data, now),
+                    Arrival::Data(data) => {
+                        if !data.is_empty() {
+                            server.received(conn, data, now);
+                        }
+                        if reset {
+                            c.up.reset(now);
+                            c.down.reset(now);
+                            server.peer_closed(conn, Closed::Reset, now);
+                        }
+                    }
                     Arrival::Fin => server.peer_closed(conn, Closed::Eof, now),
                     Arrival::Reset => {
                         c.down.reset(now);
@@ -406,7 +479,13 @@ impl World {
                     }
                     continue;
                 }
+                if c.hangs() {
+                    continue;
+                }
                 let client = &mut self.clients[c.client.0];
+                if let Arrival::Data(data) = &arrival {
+                    self.taps[c.tap].heard_by_client(data);
+                }
                 match arrival {
                     Arrival::Data(data) => client.received(c.client_conn, data, now),
                     Arrival::Fin => client.peer_closed(c.client_conn, Closed::Eof, now),

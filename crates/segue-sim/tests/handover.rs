@@ -3,16 +3,26 @@
 
 mod scene;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use scene::{Scene, Setup, ms, secs};
 use segue_proto::caps::Announce;
+use segue_proto::session::GoAwaySignal;
 use segue_sim::pipe::Link;
 use segue_sim::source::Shape;
+use segue_sim::tap::Step;
 use segue_sim::world::Door;
 
-/// Seeds of each scenario; the moment, the segmentation and the jitter all come from the seed.
-const SEEDS: std::ops::Range<u64> = 0..20;
+/// Seeds of each scenario; the moment, the segmentation and the jitter all come from the seed. A longer run is built
+/// with SEGUE_SIM_SEEDS=N.
+const SEEDS: std::ops::Range<u64> = 0..match option_env!("SEGUE_SIM_SEEDS") {
+    Some(count) => match u64::from_str_radix(count, 10) {
+        Ok(count) => count,
+        Err(_) => panic!("SEGUE_SIM_SEEDS is a number"),
+    },
+    None => 20,
+};
 
 /// A publisher moves from A to B at a seeded moment, with each announcement; both recordings together and the viewer hold
 /// every message once.
@@ -96,6 +106,21 @@ fn h01_an_infinite_gop_moves_by_replay_at_the_deadline() {
     }
 }
 
+/// Back to the same server, what is sent again is found there and left out.
+#[test]
+fn h01_an_infinite_gop_that_comes_back_is_not_repeated() {
+    for seed in SEEDS {
+        let shape = Shape { gop: u32::MAX, duration: secs(20), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(5));
+        s.tell_stream_alone();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+        s.assert_one_move();
+    }
+}
+
 #[test]
 fn h02_audio_alone_moves_within_a_second() {
     for seed in SEEDS {
@@ -103,9 +128,10 @@ fn h02_audio_alone_moves_within_a_second() {
         let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
         s.run_to_random(secs(2)..secs(4));
         s.move_to_b();
-        s.run_for(secs(1));
-        s.assert_one_move();
+        let moved_by = s.world.now() + secs(1);
         s.finish();
+        s.assert_at_b_from(moved_by);
+        s.assert_one_move();
         s.assert_whole_without_overlap();
         s.assert_viewer_saw_everything();
     }
@@ -127,36 +153,61 @@ fn video_alone_moves_without_loss() {
 /// Whatever the new server does wrong, the stream stays on the old one and moves when the new one is well again.
 #[test]
 fn h03_a_new_server_that_fails_at_any_step_loses_nothing() {
-    // Bytes after which the connection is reset: in the handshake, in connect, in createStream, behind publish.
-    let doors = [Door::Refusing, Door::Silent, Door::Mute]
+    // Bytes of the client's after which the connection is reset, or hangs.
+    let limits = [0, 1, 1537, 3073, 3200, 3300, 3420, 3440, 3460, 3480, 3500, 3620, 3640, 3680, 4200, 30_000];
+    let doors: Vec<_> = [Door::Refusing, Door::Silent, Door::Mute]
         .into_iter()
-        .chain([0, 1, 1537, 3073, 3200, 3400, 3600, 3800, 4200, 30_000].map(Door::ResetAfter));
-    for (seed, door) in doors.enumerate() {
+        .chain(limits.map(Door::ResetAfter))
+        .chain(limits.map(Door::HangAfter))
+        .collect();
+    let (mut reset, mut hung) = (BTreeSet::new(), BTreeSet::new());
+    for (seed, door) in doors.into_iter().enumerate() {
         let shape = Shape { duration: secs(40), ..Shape::default() };
         let mut s = Scene::new(Setup { seed: seed as u64, shape, viewer: false, ..Setup::default() });
         s.run_to_random(secs(2)..secs(4));
         s.world.set_door(s.b, door);
         s.move_to_b();
         s.run_for(secs(15));
-        // A server that accepts the stream and then fails has it for a moment: A took it back, and told it again.
-        let a = s.a;
-        let on_a = s.world.run_while_not(secs(5), |world| {
-            world.server(a).hub().streams().iter().any(|slot| slot.lock().log.publisher().is_some())
-        });
-        assert!(on_a, "{door:?}");
+        let steps: Vec<_> =
+            s.world.taps().iter().filter(|tap| tap.server == s.b).map(|tap| tap.reached()).collect();
+        match door {
+            Door::ResetAfter(_) => reset.extend(steps),
+            Door::HangAfter(_) => hung.extend(steps),
+            _ => {}
+        }
         s.world.set_door(s.b, Door::Open);
         s.finish();
         s.assert_moved_in_the_end();
         // What the failed new server recorded before the reset is not counted: A and the last leg of B are.
         s.assert_whole();
     }
+    let every = [
+        Step::Dialed,
+        Step::Hello,
+        Step::Handshake,
+        Step::Connect,
+        Step::CreateStream,
+        Step::Publish,
+        Step::LegHeader,
+        Step::Media,
+    ];
+    assert_eq!(reset, BTreeSet::from(every), "reset at every step");
+    assert_eq!(hung, BTreeSet::from(every), "hung at every step");
+}
+
+/// A link on which much is always under way: what a dead server loses.
+fn far() -> Link {
+    Link { latency: ms(100), ..Link::default() }
 }
 
 #[test]
 fn h04_the_old_server_dies_before_the_boundary() {
     for seed in SEEDS {
-        let mut s = Scene::new(Setup { seed, ..Setup::default() });
-        s.run_to_random(secs(3)..secs(5));
+        // The boundary after the signal is at 8 s.
+        let shape = Shape { gop: 240, duration: secs(14), ..Shape::default() };
+        let mut s =
+            Scene::new(Setup { seed, shape, link: far(), both_behind_one_name: true, ..Setup::default() });
+        s.run_to_random(secs(1)..ms(6400));
         s.move_to_b();
         let wait = ms(s.world.rng().u64(1..1500));
         s.run_for(wait);
@@ -170,7 +221,7 @@ fn h04_the_old_server_dies_before_the_boundary() {
 #[test]
 fn h04_a_server_that_dies_without_a_word_is_replayed_to_another() {
     for seed in SEEDS {
-        let mut s = Scene::new(Setup { seed, both_behind_one_name: true, ..Setup::default() });
+        let mut s = Scene::new(Setup { seed, link: far(), both_behind_one_name: true, ..Setup::default() });
         s.run_to_random(secs(3)..secs(6));
         s.kill_a();
         s.finish();
@@ -200,6 +251,30 @@ fn h05_no_reset_eats_the_tail() {
     }
 }
 
+/// The old server is far away, the new one near: it takes the stream while the old leg's tail is still under way, and so
+/// are acknowledgements that the publisher has not read.
+#[test]
+fn h05_a_tail_under_way_survives_unread_acknowledgements() {
+    let mut unread = 0;
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup {
+            seed,
+            link: Link { latency: ms(400), ..Link::default() },
+            viewer: false,
+            ..Setup::default()
+        });
+        let b = s.b;
+        s.world.set_link(b, Link { latency: ms(2), ..Link::default() });
+        s.run_to_random(secs(4)..secs(7));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_one_move();
+        unread += s.world.unread_at_half_close();
+    }
+    assert!(unread >= SEEDS.count() / 2, "acknowledgements lay unread at {unread} cuts");
+}
+
 fn s_rate() -> u64 {
     let shape = Shape::default();
     let bytes: usize = shape.messages().iter().map(|(_, m)| m.payload.len() + 20).sum();
@@ -220,6 +295,38 @@ fn h07_a_publisher_that_connects_twice_leaves_no_duplicate() {
     }
 }
 
+/// The client hears of a reset, the server does not: what was sent over the first connection still arrives there, after
+/// the second one has come.
+#[test]
+fn h07_what_the_first_connection_still_delivers_is_fenced() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(5));
+        let id = s.publisher_id;
+        s.world.stall(id, ms(700));
+        s.run_for(ms(600));
+        s.world.lose_hold(id, secs(1));
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+/// Nothing but the draining server answers: it takes back the stream that was there.
+#[test]
+fn h10_a_draining_server_takes_back_what_was_there() {
+    for seed in SEEDS {
+        let announce = Announce { reconnect: false, go_away: true, segue: true };
+        let mut s = Scene::new(Setup { seed, announce, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.drain_a(None);
+        let id = s.publisher_id;
+        s.world.reset_connections(id);
+        s.finish();
+        s.assert_whole_without_overlap();
+    }
+}
+
 #[test]
 fn h10_the_address_leads_back_to_the_draining_server_first() {
     for seed in SEEDS {
@@ -228,8 +335,10 @@ fn h10_the_address_leads_back_to_the_draining_server_first() {
         let mut s = Scene::new(setup);
         s.run_to_random(secs(2)..secs(4));
         s.drain_a(None);
+        let moved_by = s.world.now() + secs(4);
         s.finish();
         s.assert_moved_in_the_end();
+        s.assert_at_b_from(moved_by);
         s.assert_whole_without_overlap();
         s.assert_viewer_saw_everything();
     }
@@ -254,6 +363,24 @@ fn h12_a_cut_around_every_edge_of_the_timestamps() {
     }
 }
 
+/// An encoder that was told by type 32 and comes back to its server with timestamps from 0 (OBS does).
+#[test]
+fn h12_a_new_leg_that_restarts_at_zero_goes_on_in_one_timeline() {
+    let announce = Announce { reconnect: false, go_away: true, segue: false };
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(4), ..Shape::default() };
+        let mut s =
+            Scene::new(Setup { seed, announce, shape: shape.clone(), abrupt: true, ..Setup::default() });
+        s.run_for(secs(2) + ms(seed));
+        s.tell_stream_alone();
+        s.run_for(secs(2) + ms(500));
+        let restart = s.sent_count();
+        s.publish_again("rtmp://a/live/show?key=1", announce, &Shape { first: 100_000, ..shape }, 4500);
+        s.finish();
+        s.assert_restart_is_whole(restart);
+    }
+}
+
 #[test]
 fn h13_composition_offsets_survive_the_cut() {
     for seed in SEEDS {
@@ -269,39 +396,102 @@ fn h13_composition_offsets_survive_the_cut() {
 
 #[test]
 fn h18_the_deadline_cuts_after_a_whole_gop_and_hands_on_what_it_took() {
+    // A viewer that takes nothing for a while around the deadline has much to be handed yet.
+    let link = Link { window: 16 << 10, ..Link::default() };
     for seed in SEEDS {
-        let announce = Announce { reconnect: false, go_away: false, segue: false };
+        let announce = Announce::NONE;
         let shape = Shape { duration: secs(40), ..Shape::default() };
-        let mut s = Scene::new(Setup { seed, announce, shape, viewer: false, ..Setup::default() });
+        let mut s = Scene::new(Setup {
+            seed,
+            announce,
+            viewer_announce: announce,
+            shape,
+            link: link.clone(),
+            ..Setup::default()
+        });
         s.run_to_random(secs(2)..secs(4));
         s.drain_a(None);
         let deadline = s.world.now() + secs(25);
+        s.world.run_until(deadline - secs(5));
+        let viewer = s.viewer_id.expect("there is a viewer");
+        s.world.stall(viewer, secs(5));
         s.world.run_until(deadline + secs(3));
         s.assert_cut_after_a_whole_gop(deadline);
     }
 }
 
+/// A publisher that could not move is cut with media under way, and sends it again elsewhere: its server's last
+/// acknowledgement covers what was kept, and nothing else is.
+#[test]
+fn h18_what_the_cut_left_out_goes_elsewhere() {
+    for seed in 0..6 {
+        let shape = Shape { duration: secs(40), gop: 600, ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, link: far(), viewer: false, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        let b = s.b;
+        s.world.set_door(b, Door::Refusing);
+        s.move_to_b();
+        s.run_for(secs(26));
+        s.world.set_door(b, Door::Open);
+        s.finish();
+        s.assert_moved_in_the_end();
+        s.assert_whole();
+    }
+}
+
+/// Publisher and viewer of a draining server, which understand no signal, are served on and hear of nothing.
 #[test]
 fn h25_who_announces_nothing_is_told_nothing() {
-    let announce = Announce { reconnect: false, go_away: false, segue: false };
-    let mut s = Scene::new(Setup { announce, ..Setup::default() });
-    s.run_for(secs(3));
-    s.move_to_b();
-    s.run_for(secs(5));
-    assert!(s.publisher_is_on_a());
-    assert!(s.publisher.borrow().records.is_empty());
+    for seed in SEEDS {
+        let announce = Announce::NONE;
+        let mut s = Scene::new(Setup { seed, announce, viewer_announce: announce, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+        assert_eq!(s.signals(s.publisher_id), [], "seed {seed}: not a signal on the wire");
+        assert_eq!(
+            s.viewer_id.map(|id| s.signals(id)),
+            Some(vec![]),
+            "seed {seed}: not a signal on the wire"
+        );
+        assert!(s.publisher.borrow().records.is_empty());
+    }
 }
 
 #[test]
+fn h26_who_announces_both_dialects_gets_one() {
+    for seed in SEEDS {
+        for segue in [false, true] {
+            let announce = Announce { reconnect: true, go_away: true, segue };
+            let mut s = Scene::new(Setup { seed, announce, ..Setup::default() });
+            s.run_to_random(secs(2)..secs(6));
+            s.move_to_b();
+            s.finish();
+            s.assert_whole_without_overlap();
+            s.assert_viewer_saw_everything();
+            let one = [GoAwaySignal::ReconnectRequest];
+            assert_eq!(s.signals(s.publisher_id), one, "seed {seed}: the publisher");
+            assert_eq!(s.viewer_id.map(|id| s.signals(id)), Some(one.to_vec()), "seed {seed}: the viewer");
+        }
+    }
+}
+
+/// Once the stream has ended its name is free, and another publisher has it at once.
+#[test]
 fn h27_a_real_end_ends_at_once() {
-    let mut s =
-        Scene::new(Setup { shape: Shape { duration: secs(3), ..Shape::default() }, ..Setup::default() });
-    s.run_for(ms(3500));
+    let shape = Shape { duration: secs(3), ..Shape::default() };
+    let mut s = Scene::new(Setup { shape: shape.clone(), ..Setup::default() });
+    s.run_for(ms(3200));
     let a = s.a;
-    assert!(s.world.server(a).hub().streams().is_empty(), "no ghost stream");
-    assert!(s.viewer.borrow().outcome.is_some(), "the viewer heard of it");
+    let ghosts = s.world.server(a).hub().streams().len();
+    let heard = s.viewer.borrow().outcome.is_some();
+    s.publish_again("rtmp://a/live/show?key=2", Announce::ALL, &Shape { first: 100_000, ..shape }, 3200);
     s.finish();
-    s.assert_whole_without_overlap();
+    s.assert_each_leg_is_whole();
+    assert_eq!(ghosts, 0, "no ghost stream");
+    assert!(heard, "the viewer heard of it");
 }
 
 /// A viewer that was told stays with the stream, also when its publisher never moves.

@@ -10,8 +10,8 @@ use segue_proto::log::ConnId;
 use segue_proto::session::GoAwaySignal;
 
 use super::report::{Phase, Publishers, Report, ServerState, StreamLine};
-use super::{Event, MAX_TELL_AGAIN, Outcome, Request, TELL_AGAIN_AFTER, Target, signal_for};
-use crate::hub::{Batch, CutPlan, Hub, Mail, Slot, State};
+use super::{MAX_TELL_AGAIN, Request, TELL_AGAIN_AFTER, Target, signal_for};
+use crate::hub::{Batch, CutPlan, Hub, Mail, Note, Outcome, Slot, State};
 
 /// While a drain is under way everything is looked at so often at least.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -86,16 +86,16 @@ impl Active {
         );
     }
 
-    pub(super) fn note(&mut self, event: Event) {
+    pub(super) fn note(&mut self, event: Note) {
         match event {
-            Event::Left { slot, told, outcome } => {
+            Note::Left { slot, told, outcome } => {
                 if let Some(line) = self.lines.get_mut(&slot.serial) {
                     line.signal = told.or(line.signal);
                     line.outcome = Some(outcome);
                     line.ever_cut |= outcome == Outcome::Cut;
                 }
             }
-            Event::Spliced { serial, missing, delay } => {
+            Note::Spliced { serial, missing, delay } => {
                 if let Some(line) = self.lines.get_mut(&serial) {
                     line.missing = match (line.missing, missing) {
                         (Some(a), Some(b)) => Some(a.saturating_add(b)),
@@ -104,7 +104,7 @@ impl Active {
                     line.delay = Some(line.delay.map_or(delay, |d| d.max(delay)));
                 }
             }
-            Event::ViewerEnded => self.viewers_ended += 1,
+            Note::ViewerEnded => self.viewers_ended += 1,
         }
     }
 

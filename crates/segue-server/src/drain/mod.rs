@@ -1,6 +1,6 @@
 //! The drain: a server emptying itself. It decides who is told to go and when, who is cut and when, and when the
-//! server holds nothing more; connections do what it says by mail. Time is an argument: whoever runs the first shard
-//! calls [`Drain::tick`].
+//! server holds nothing more; connections do what it says by mail. Time is an argument: the first shard calls
+//! [`Drain::tick`]. What happens to streams it hears from the hub's notes.
 //!
 //! Running -> Draining -> Drained, and back to Running on cancel. A request for one stream leaves the server running.
 
@@ -9,12 +9,11 @@ mod report;
 mod target;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use segue_proto::Moment;
 use segue_proto::caps::Announce;
-use segue_proto::handover::record::HandoverResult;
 use segue_proto::session::GoAwaySignal;
 use thiserror::Error;
 
@@ -61,76 +60,45 @@ pub enum Refused {
     NoStream,
 }
 
-/// How a publisher left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was told, and left.
-    Moved,
-    /// It said that its stream is over.
-    Ended,
-    /// This server ended it.
-    Cut,
-    /// Its connection ended untold and without a word.
-    Lost,
-}
-
-impl Outcome {
-    /// As a record says it.
-    pub const fn result(self) -> HandoverResult {
-        match self {
-            Self::Moved => HandoverResult::Moved,
-            Self::Ended | Self::Lost => HandoverResult::Ended,
-            Self::Cut => HandoverResult::Cut,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Moved => "moved",
-            // Nothing that this server received is lost when a client goes away by itself.
-            Self::Ended | Self::Lost => "ended",
-            Self::Cut => "cut",
-        }
-    }
-}
-
-/// What the hub saw that a drain must know.
+/// The drain as threads share it.
 #[derive(Debug)]
-pub enum Event {
-    /// A leg is over.
-    Left {
-        /// Whose.
-        slot: Arc<Slot>,
-        /// How it was told.
-        told: Option<GoAwaySignal>,
-        /// How it left.
-        outcome: Outcome,
-    },
-    /// A leg joined a stream that was here.
-    Spliced {
-        /// The stream's slot.
-        serial: u64,
-        /// Lost in between, where that is known.
-        missing: Option<u64>,
-        /// How long its boundary waited.
-        delay: Duration,
-    },
-    /// A viewer that could not follow was ended.
-    ViewerEnded,
+pub struct Control {
+    drain: Mutex<Drain>,
+    board: Arc<Board>,
+}
+
+impl Control {
+    /// A drain that has not begun. `seed` is for the jitter.
+    pub fn new(seed: u64) -> Arc<Self> {
+        let drain = Drain::new(seed);
+        let board = drain.board.clone();
+        Arc::new(Self { drain: Mutex::new(drain), board })
+    }
+
+    /// The drain, locked. Must not be called under a stream's lock.
+    pub fn lock(&self) -> MutexGuard<'_, Drain> {
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The drain's report and who waits for it.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Drain {
     seed: u64,
+    board: Arc<Board>,
     state: ServerState,
     active: Option<Active>,
 }
 
 impl Drain {
     /// A drain that has not begun. `seed` is for the jitter.
-    pub fn new(seed: u64) -> Self {
-        Self { seed, state: ServerState::Running, active: None }
+    fn new(seed: u64) -> Self {
+        Self { seed, board: Arc::default(), state: ServerState::Running, active: None }
     }
 
     /// The server's state.
@@ -182,10 +150,10 @@ impl Drain {
             tracing::info!(streams = active.lines.len(), deadline = ?active.request.deadline, "draining");
         }
         self.active = Some(active);
-        hub.take_drain_events();
-        self.publish(hub, now);
+        hub.take_notes();
+        self.publish(now);
         hub.poke_drain();
-        Ok(hub.board().report())
+        Ok(self.board.report())
     }
 
     /// Back to running.
@@ -208,8 +176,8 @@ impl Drain {
             state.viewers.values_mut().for_each(|viewer| viewer.told = false);
         }
         tracing::info!("drain cancelled");
-        self.publish(hub, now);
-        Ok(hub.board().report())
+        self.publish(now);
+        Ok(self.board.report())
     }
 
     /// Everything that is left is cut now.
@@ -227,7 +195,7 @@ impl Drain {
 
     /// Looks at everything once. Called when poked and when due.
     pub fn tick(&mut self, hub: &Hub, now: Moment) {
-        let events = hub.take_drain_events();
+        let events = hub.take_notes();
         let Some(active) = self.active.as_mut() else { return };
         if active.done {
             // A stream that comes back within its grace is taken: a server that holds one is not drained.
@@ -282,12 +250,12 @@ impl Drain {
             }
         }
         active.wake = active.next_look(now);
-        self.publish(hub, now);
+        self.publish(now);
     }
 
-    fn publish(&self, hub: &Hub, now: Moment) {
+    fn publish(&self, now: Moment) {
         if let Some(active) = &self.active {
-            hub.board().publish(active.report(self.state, now));
+            self.board.publish(active.report(self.state, now));
         }
     }
 }

@@ -9,8 +9,7 @@ use segue_proto::handover::record::{Cause, HandoverResult, Record};
 use segue_proto::log::{self, ConnId, LegEnd, Request};
 use sha2::{Digest, Sha256};
 
-use super::{Ask, Draining, Hub, Leaving, Mail, Slot, State, StreamKey, locked};
-use crate::drain::{Event as DrainEvent, Outcome};
+use super::{Ask, Draining, Hub, Leaving, Mail, Note, Outcome, Slot, State, StreamKey, locked};
 
 impl Hub {
     /// A connection asks to publish. The log's answer comes as mail.
@@ -33,6 +32,10 @@ impl Hub {
                 drop(state);
                 self.forget(&slot);
                 continue;
+            }
+            if self.is_draining() && state.cuts_now(now) {
+                // Its deadline is here: what is taken back now would only be cut again, or outlive the drain.
+                return Err(Draining);
             }
             state.legs.insert(conn, ask.leg.clone());
             let request = Request { conn, principal: ask.principal.clone(), segue: ask.leg.announce.segue };
@@ -99,7 +102,7 @@ impl Hub {
                     result: outcome.result(),
                 });
             }
-            self.note(DrainEvent::Left { slot: slot.clone(), told: leg.told, outcome });
+            self.note(Note::Left { slot: slot.clone(), told: leg.told, outcome });
         }
         self.settle(slot, &mut state);
         if state.grants == 0 && state.legs.is_empty() {
@@ -147,6 +150,6 @@ impl Hub {
             confirmed: None,
             result: if splice.missing > 0 { HandoverResult::Lost } else { HandoverResult::Moved },
         });
-        self.note(DrainEvent::Spliced { serial: slot.serial, missing, delay: splice.held_for });
+        self.note(Note::Spliced { serial: slot.serial, missing, delay: splice.held_for });
     }
 }

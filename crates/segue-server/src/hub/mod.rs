@@ -7,6 +7,7 @@
 mod bell;
 mod legs;
 mod mail;
+mod note;
 mod parked;
 mod slot;
 
@@ -21,10 +22,10 @@ use segue_proto::session::GoAwaySignal;
 
 pub use bell::Bell;
 pub use mail::{Batch, Mail, Mailbox, Wake};
+pub use note::{Note, Outcome};
 pub use slot::{CutPlan, Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
 
 use crate::config::{MAX_HANDOVERS, WallClock};
-use crate::drain::{Drain, Event as DrainEvent};
 use parked::Parked;
 
 /// Bits of a [`ConnId`] that count connections of one shard; the rest name the shard.
@@ -105,8 +106,7 @@ pub struct Hub {
     parked: Mutex<Parked>,
     bell: Bell,
     handovers: Mutex<VecDeque<Record>>,
-    drain: Mutex<Drain>,
-    drain_events: Mutex<Vec<DrainEvent>>,
+    notes: Mutex<Vec<Note>>,
     drain_poked: AtomicBool,
     draining: AtomicBool,
     stopping: AtomicBool,
@@ -114,7 +114,6 @@ pub struct Hub {
     unrecorded: AtomicU64,
     /// Connections with a role that have not been flushed and half-closed yet.
     busy: AtomicUsize,
-    report: crate::drain::Board,
 }
 
 impl fmt::Debug for Hub {
@@ -128,8 +127,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hub {
-    /// An empty hub. `seed` is for the drain's jitter.
-    pub fn new(config: HubConfig, seed: u64) -> Arc<Self> {
+    /// An empty hub.
+    pub fn new(config: HubConfig) -> Arc<Self> {
         let shards = config.shards.max(1);
         Arc::new(Self {
             mailboxes: (0..shards).map(|_| Mailbox::default()).collect(),
@@ -138,14 +137,12 @@ impl Hub {
             parked: Mutex::default(),
             bell: Bell::default(),
             handovers: Mutex::default(),
-            drain: Mutex::new(Drain::new(seed)),
-            drain_events: Mutex::default(),
+            notes: Mutex::default(),
             drain_poked: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             unrecorded: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
-            report: crate::drain::Board::default(),
             config: HubConfig { shards, ..config },
         })
     }
@@ -170,11 +167,6 @@ impl Hub {
     /// Where the recorder hears of work.
     pub fn bell(&self) -> &Bell {
         &self.bell
-    }
-
-    /// The drain's report and who waits for it.
-    pub fn board(&self) -> &crate::drain::Board {
-        &self.report
     }
 
     /// All streams, ordered by app and name.
@@ -282,7 +274,7 @@ impl Hub {
     pub fn part(&self, slot: &Slot, conn: ConnId, ended: bool) {
         slot.lock().unwatch(conn);
         if ended {
-            self.note(DrainEvent::ViewerEnded);
+            self.note(Note::ViewerEnded);
         }
         if self.is_draining() {
             self.poke_drain();
@@ -355,11 +347,9 @@ impl Hub {
         }
     }
 
-    fn note(&self, event: DrainEvent) {
-        if self.is_draining()
-            || matches!(event, DrainEvent::Left { told: Some(_), .. } | DrainEvent::Spliced { .. })
-        {
-            locked(&self.drain_events).push(event);
+    fn note(&self, event: Note) {
+        if self.is_draining() || matches!(event, Note::Left { told: Some(_), .. } | Note::Spliced { .. }) {
+            locked(&self.notes).push(event);
             self.poke_drain();
         }
     }
@@ -381,13 +371,8 @@ impl Hub {
         self.drain_poked.swap(false, Ordering::AcqRel)
     }
 
-    pub(crate) fn take_drain_events(&self) -> Vec<DrainEvent> {
-        std::mem::take(&mut *locked(&self.drain_events))
-    }
-
-    /// The drain, locked. Must not be called under a slot's lock.
-    pub fn drain(&self) -> MutexGuard<'_, Drain> {
-        locked(&self.drain)
+    pub(crate) fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut *locked(&self.notes))
     }
 
     pub(crate) fn set_draining(&self, draining: bool) {

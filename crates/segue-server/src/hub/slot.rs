@@ -96,11 +96,11 @@ pub struct CutPlan {
 }
 
 impl CutPlan {
-    /// From when on a boundary ends a leg whose GOPs last `gop`: one GOP before the deadline, and a little for the
-    /// network's jitter. With less, a keyframe on either edge would be missed and the cut come inside a GOP.
+    /// From when on a boundary ends a leg whose GOPs last `gop`: one GOP before the deadline, and a little for
+    /// the network's jitter. With less, a keyframe on either edge would be missed and the cut come inside a GOP.
     pub fn from(&self, gop: Option<Duration>) -> Moment {
         let gop = gop.unwrap_or_default();
-        self.deadline - (gop + gop / 20).min(self.at_most)
+        self.deadline - (gop + gop / 50).min(self.at_most)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use segue_proto::caps::Announce;
-use segue_proto::log::ConnId;
+use segue_proto::log::{ConnId, Start};
 use segue_proto::message::MessageStreamId;
 use segue_proto::message::status::code;
 use segue_proto::session::server::{Event, Session};
@@ -200,7 +200,9 @@ impl Conn {
     ) {
         let refusal = match (&self.role, self.key(name)) {
             (Role::Idle, Some(key)) => match core.hub.watch(self.id, &key) {
-                Watch::Here(slot) => return self.attach(core, &slot, stream, resume),
+                Watch::Here(slot) => {
+                    return self.attach(core, &slot, stream, resume.map_or(Start::Live, Start::At));
+                }
                 Watch::Parked => {
                     self.role = Role::Parked(Parked { stream, key, resume, until: now + PARK });
                     return;
@@ -219,7 +221,8 @@ impl Conn {
     pub(super) fn arrived(&mut self, core: &mut Core, slot: &Arc<Slot>) {
         if let Role::Parked(parked) = &self.role {
             let (stream, resume) = (parked.stream, parked.resume);
-            self.attach(core, slot, stream, resume);
+            // It waited for the stream's beginning, and what came in one piece with it is its beginning.
+            self.attach(core, slot, stream, resume.map_or(Start::Oldest, Start::At));
         }
     }
 

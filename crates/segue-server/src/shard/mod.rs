@@ -24,6 +24,7 @@ use segue_proto::session::server;
 use segue_proto::time::earliest;
 
 use crate::config::Switches;
+use crate::drain::Control;
 use crate::hub::{Hub, Mail, Slot, State, conn_id};
 use conn::{Conn, Role};
 
@@ -84,6 +85,7 @@ impl Core {
 /// See the module.
 pub struct Shard {
     core: Core,
+    drain: Arc<Control>,
     config: Arc<server::Config>,
     random: fastrand::Rng,
     conns: BTreeMap<u64, Conn>,
@@ -104,7 +106,7 @@ fn number(conn: ConnId) -> u64 {
 
 impl Shard {
     /// The shard of that index in `hub`. `seed` is for handshakes.
-    pub fn new(hub: Arc<Hub>, index: usize, switches: Switches, seed: u64) -> Self {
+    pub fn new(hub: Arc<Hub>, drain: Arc<Control>, index: usize, switches: Switches, seed: u64) -> Self {
         let config = server::Config {
             chunk_size: CHUNK_SIZE,
             window_ack_size: WINDOW_ACK_SIZE,
@@ -123,6 +125,7 @@ impl Shard {
                 viewers: BTreeMap::new(),
                 slot_timers: BTreeMap::new(),
             },
+            drain,
             config: Arc::new(config),
             random: fastrand::Rng::with_seed(seed),
             conns: BTreeMap::new(),
@@ -194,7 +197,7 @@ impl Shard {
             self.timers.first().map(|(at, _)| *at),
             self.core.slot_timers.values().map(|(at, _)| *at).min(),
         );
-        let drain = if self.core.index == 0 { self.core.hub.drain().wake_at() } else { None };
+        let drain = if self.core.index == 0 { self.drain.lock().wake_at() } else { None };
         earliest(own, drain).map(|at| at.max(now))
     }
 
@@ -222,7 +225,7 @@ impl Shard {
         }
         if self.core.index == 0 {
             let hub = self.core.hub.clone();
-            let mut drain = hub.drain();
+            let mut drain = self.drain.lock();
             if drain.wake_at().is_some_and(|at| at <= now) {
                 drain.tick(&hub, now);
             }
@@ -240,7 +243,7 @@ impl Shard {
             self.finish(now);
             if self.core.index == 0 && self.core.hub.take_poke() {
                 let hub = self.core.hub.clone();
-                hub.drain().tick(&hub, now);
+                self.drain.lock().tick(&hub, now);
             }
             let quiet = self.core.hub.mailbox(self.core.index).is_none_or(|mailbox| mailbox.is_empty());
             let poked = self.core.index == 0 && self.core.hub.is_poked();

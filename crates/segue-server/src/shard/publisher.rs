@@ -209,7 +209,9 @@ impl Conn {
             return;
         }
         self.checkpoint(now);
-        self.leave(core, Leaving::Finished, now);
+        // Encoders answer the cut of a drain with the farewell of a real end.
+        let cut = self.closing.is_some_and(|closing| closing.by_drain);
+        self.leave(core, if cut { Leaving::Cut } else { Leaving::Finished }, now);
         if self.announce().segue {
             self.close(core, now);
         } else if self.closing.is_none() {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use segue_proto::leg::{PlayPosition, StreamHash};
 use segue_proto::log::{ConnId, Cursor, Entry, Headers, Read, Start};
 use segue_proto::message::MessageStreamId;
-use segue_proto::session::Resume;
 use segue_proto::{MediaMessage, Moment};
 
 use super::conn::{Conn, Role};
@@ -51,16 +50,10 @@ enum End {
 
 impl Conn {
     /// Starts watching.
-    pub(super) fn attach(
-        &mut self,
-        core: &mut Core,
-        slot: &Arc<Slot>,
-        stream: MessageStreamId,
-        resume: Option<Resume>,
-    ) {
+    pub(super) fn attach(&mut self, core: &mut Core, slot: &Arc<Slot>, stream: MessageStreamId, from: Start) {
         let Some(client) = &self.client else { return };
         let mut state = slot.lock();
-        let cursor = state.log.start(resume.map_or(Start::Live, Start::At));
+        let cursor = state.log.start(from);
         let watcher = Watcher { announce: client.announce, tc_url: client.tc_url.clone(), told: false };
         core.hub.join(&mut state, self.id, watcher);
         drop(state);

@@ -20,13 +20,13 @@ fn a_publisher_with_reconnect_is_told_at_once_where_to_and_moves() {
     w.stream(publisher, &mut source, 30);
     let mut ask = request(TO);
     ask.settle = Duration::from_secs(6);
-    w.drain(ask);
+    w.begin_drain(ask);
     let signals = w.client(publisher).signals();
     assert_eq!(signals, [(ReconnectRequest, Some("rtmp://b.test:2000/live".to_owned()))]);
     w.stream(publisher, &mut source, 10);
-    assert_eq!(w.hub.board().report().state, ServerState::Draining);
+    assert_eq!(w.drain.board().report().state, ServerState::Draining);
     w.end(publisher);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!((report.state, report.phase), (ServerState::Drained, Phase::Done));
     assert_eq!((report.streams[0].told, report.streams[0].result), ("reconnect-request", Some("moved")));
     assert!(!report.has_loss());
@@ -43,10 +43,10 @@ fn a_publisher_with_segue_that_moves_is_confirmed() {
     let mut source = Source::new();
     w.leg(publisher, 1, &source);
     w.stream(publisher, &mut source, 30);
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     w.end(publisher);
     assert_eq!(w.hub.handovers()[0].confirmed, Some(true));
-    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+    assert_eq!(w.drain.board().report().state, ServerState::Drained);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn type_32_waits_for_the_settle_and_a_keyframe_and_is_repeated_once() {
     w.stream(publisher, &mut source, 60);
     let mut ask = request(TO);
     ask.settle = Duration::from_secs(2);
-    w.drain(ask);
+    w.begin_drain(ask);
     w.stream(publisher, &mut source, 49);
     assert!(w.client(publisher).signals().is_empty());
     // Settled at frame 110; the next keyframe is 125.
@@ -76,7 +76,7 @@ fn type_32_waits_for_the_settle_and_a_keyframe_and_is_repeated_once() {
     // Its deleteStream means that it left.
     w.client(publisher).session.finish_publish();
     w.end(publisher);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!((report.streams[0].told, report.streams[0].result), ("go-away", Some("moved")));
     assert_eq!(report.state, ServerState::Drained);
 }
@@ -89,7 +89,7 @@ fn type_32_with_segue_is_told_without_waiting_for_a_keyframe() {
     let mut source = Source::new();
     w.leg(publisher, 1, &source);
     w.stream(publisher, &mut source, 30);
-    w.drain(request(None));
+    w.begin_drain(request(None));
     assert_eq!(w.client(publisher).signals(), [(GoAwayMessage, None)]);
 }
 
@@ -101,7 +101,7 @@ fn h26_who_announced_both_gets_one_dialect() {
     let viewer = w.play("cam", segue_proto::caps::Announce { reconnect: true, go_away: true, segue: false });
     let mut source = Source::new();
     w.stream(publisher, &mut source, 30);
-    w.drain(request(None));
+    w.begin_drain(request(None));
     w.stream(publisher, &mut source, 60);
     for conn in [publisher, viewer] {
         assert_eq!(w.client(conn).signals(), [(ReconnectRequest, None)]);
@@ -117,11 +117,11 @@ fn h25_a_legacy_client_is_never_signalled_and_cut_after_a_whole_gop_before_the_d
     w.stream(publisher, &mut source, 60);
     let mut ask = request(TO);
     ask.deadline = Duration::from_secs(10);
-    w.drain(ask);
+    w.begin_drain(ask);
     // The deadline is at frame 310; within one GOP (1 s) before it, the keyframe 300 is the first.
     w.stream(publisher, &mut source, 240);
     assert!(!w.client(publisher).eof);
-    assert_eq!(w.hub.board().report().phase, Phase::Cutting);
+    assert_eq!(w.drain.board().report().phase, Phase::Cutting);
     w.stream(publisher, &mut source, 1);
     assert!(w.client(publisher).eof);
     assert!(w.client(publisher).signals().is_empty());
@@ -131,7 +131,7 @@ fn h25_a_legacy_client_is_never_signalled_and_cut_after_a_whole_gop_before_the_d
     assert!(seen.eof);
     w.end(viewer);
     w.end(publisher);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!(report.state, ServerState::Drained);
     assert_eq!((report.streams[0].told, report.streams[0].result), ("none", Some("cut")));
     assert_eq!((report.publishers.cut, report.viewers_ended), (1, 1));
@@ -150,10 +150,10 @@ fn h18_at_the_deadline_what_was_received_reaches_viewers_and_recording_before_th
     w.stream(publisher, &mut source, 10);
     let mut ask = request(TO);
     ask.deadline = Duration::from_millis(400);
-    w.drain(ask);
+    w.begin_drain(ask);
     w.recorder_stuck = true;
     w.stream(publisher, &mut source, 10);
-    assert_eq!(w.hub.board().report().state, ServerState::Draining);
+    assert_eq!(w.drain.board().report().state, ServerState::Draining);
     assert!(!w.client(publisher).eof, "nothing is acknowledged that is not written");
     assert_eq!(w.client(viewer).timestamps().len(), 20);
     let sent = w.client(publisher).session.sent();
@@ -162,7 +162,7 @@ fn h18_at_the_deadline_what_was_received_reaches_viewers_and_recording_before_th
     assert_eq!(w.client(publisher).acknowledged().last().copied(), Some(sent as u32));
     assert!(w.client(publisher).eof && w.client(viewer).eof);
     w.pass_time(Duration::from_secs(2));
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!(report.state, ServerState::Drained);
     assert_eq!(report.publishers.cut, 1);
     assert_eq!(w.hub.handovers()[0].result, HandoverResult::Cut);
@@ -177,13 +177,13 @@ fn media_without_segue_that_comes_after_the_deadline_cut_is_still_taken() {
     w.stream(publisher, &mut source, 10);
     let mut ask = request(None);
     ask.deadline = Duration::from_millis(200);
-    w.drain(ask);
+    w.begin_drain(ask);
     w.pass_time(Duration::from_millis(200));
     assert!(w.client(publisher).eof);
     w.stream(publisher, &mut source, 3);
     w.end(publisher);
     assert_eq!(w.client(viewer).timestamps().len(), 13);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!(report.publishers.cut, 1);
 }
 
@@ -197,7 +197,7 @@ fn h28_viewers_are_told_no_later_than_their_publisher_and_left_alone_until_the_l
     w.leg(publisher, 1, &source);
     w.stream(publisher, &mut source, 30);
     w.writes.clear();
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     let at = |conn| w.writes.iter().position(|c| *c == conn);
     assert!(at(aware).unwrap() < at(publisher).unwrap());
     assert_eq!(w.client(aware).signals(), [(ReconnectRequest, Some("rtmp://b.test:2000/live".to_owned()))]);
@@ -209,8 +209,8 @@ fn h28_viewers_are_told_no_later_than_their_publisher_and_left_alone_until_the_l
     let seen = w.client(unaware);
     assert_eq!(seen.timestamps().len(), 40);
     assert!(seen.saw(&Event::Unpublished) && seen.saw(&Event::StreamEof) && seen.eof);
-    assert_eq!(w.hub.board().report().viewers_ended, 1);
-    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+    assert_eq!(w.drain.board().report().viewers_ended, 1);
+    assert_eq!(w.drain.board().report().state, ServerState::Drained);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn new_streams_and_plays_are_refused_while_draining() {
     let here = w.publish("cam", RECONNECT);
     let waits = w.play("nowhere", PLAIN);
     w.stream(here, &mut Source::new(), 5);
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     assert_eq!(w.client(waits).refused(), Some(("NetConnection.Connect.Rejected", "draining")));
     for conn in [w.publish("new", SEGUE), w.play("new", SEGUE)] {
         let seen = w.client(conn);
@@ -241,7 +241,7 @@ fn h10_a_stream_that_comes_back_is_taken_spliced_and_told_again_twice() {
     w.stream(keeper, &mut Source::new(), 1);
     let mut ask = request(None);
     ask.deadline = Duration::from_secs(120);
-    w.drain(ask);
+    w.begin_drain(ask);
     for leg in 2..=4 {
         assert_eq!(w.client(conn).signals().len(), 1, "leg {}", leg - 1);
         w.end(conn);
@@ -253,7 +253,7 @@ fn h10_a_stream_that_comes_back_is_taken_spliced_and_told_again_twice() {
         w.stream(conn, &mut source, 60);
     }
     assert!(w.client(conn).signals().is_empty(), "told three times");
-    let line = w.hub.board().report().streams.into_iter().find(|line| line.told != "none").unwrap();
+    let line = w.drain.board().report().streams.into_iter().find(|line| line.told != "none").unwrap();
     assert_eq!((line.result, line.missing), (None, Some(0)));
 }
 
@@ -262,21 +262,21 @@ fn a_told_stream_in_its_grace_does_not_hold_up_the_drain() {
     let mut w = World::new();
     let publisher = w.publish("cam", RECONNECT);
     w.stream(publisher, &mut Source::new(), 30);
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     w.end(publisher);
-    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+    assert_eq!(w.drain.board().report().state, ServerState::Drained);
     assert_eq!(w.hub.streams().len(), 1, "the grace runs on");
 }
 
 #[test]
 fn an_empty_server_is_drained_at_once_and_can_be_told_to_run_again() {
     let mut w = World::new();
-    w.drain(request(None));
+    w.begin_drain(request(None));
     let hub = w.hub.clone();
-    assert_eq!(hub.drain().state(), ServerState::Drained);
-    assert_eq!(hub.drain().begin(&hub, request(None), w.now), Err(Refused::Busy));
-    hub.drain().cancel(&hub, w.now).unwrap();
-    assert_eq!(hub.drain().cancel(&hub, w.now), Err(Refused::NotDraining));
+    assert_eq!(w.drain.lock().state(), ServerState::Drained);
+    assert_eq!(w.drain.lock().begin(&hub, request(None), w.now), Err(Refused::Busy));
+    w.drain.lock().cancel(&hub, w.now).unwrap();
+    assert_eq!(w.drain.lock().cancel(&hub, w.now), Err(Refused::NotDraining));
     let publisher = w.publish("cam", PLAIN);
     assert!(w.client(publisher).saw(&Event::PublishStarted));
 }
@@ -291,7 +291,7 @@ fn one_stream_is_told_once_and_taken_back_and_no_viewer_is_closed() {
     w.stream(publisher, &mut source, 30);
     let mut ask = request(None);
     ask.stream = Some("live/cam".into());
-    w.drain(ask);
+    w.begin_drain(ask);
     assert!(!w.hub.is_draining());
     w.stream(publisher, &mut source, 25);
     assert_eq!(w.client(publisher).signals().len(), 1);
@@ -305,7 +305,7 @@ fn one_stream_is_told_once_and_taken_back_and_no_viewer_is_closed() {
     let times = w.client(viewer).timestamps();
     assert!(times.windows(2).all(|pair| pair[1] > pair[0]), "one timeline");
     assert_eq!(times.len(), 85);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!((report.state, report.phase), (ServerState::Running, Phase::Done));
     assert_eq!(report.streams[0].result, Some("moved"));
 }
@@ -318,7 +318,7 @@ fn a_dry_run_says_what_would_be_and_does_nothing() {
     let hub = w.hub.clone();
     let mut ask = request(TO);
     ask.dry_run = true;
-    let report = hub.drain().begin(&hub, ask, w.now).unwrap();
+    let report = w.drain.lock().begin(&hub, ask, w.now).unwrap();
     w.run();
     assert!(report.dry_run);
     assert_eq!(report.streams[0].told, "reconnect-request");
@@ -336,7 +336,7 @@ fn signals_are_spread_over_the_time_asked_for() {
     }
     let mut ask = request(TO);
     ask.over = Duration::from_secs(10);
-    w.drain(ask);
+    w.begin_drain(ask);
     let told = |w: &mut World| conns.iter().filter(|conn| !w.client(**conn).signals().is_empty()).count();
     w.pass_time(Duration::from_secs(5));
     let half = told(&mut w);
@@ -353,18 +353,18 @@ fn after_a_cancel_a_second_drain_tells_everybody_again() {
     let mut source = Source::new();
     w.leg(publisher, 1, &source);
     w.stream(publisher, &mut source, 30);
-    w.drain(request(None));
+    w.begin_drain(request(None));
     let hub = w.hub.clone();
-    hub.drain().cancel(&hub, w.now).unwrap();
+    w.drain.lock().cancel(&hub, w.now).unwrap();
     w.stream(publisher, &mut source, 30);
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     for conn in [publisher, viewer] {
         let signals = w.client(conn).signals();
         assert_eq!(signals.len(), 2);
         assert_eq!(signals[1].1.as_deref(), Some("rtmp://b.test:2000/live"));
     }
     w.end(publisher);
-    assert_eq!(w.hub.board().report().publishers.moved, 1);
+    assert_eq!(w.drain.board().report().publishers.moved, 1);
 }
 
 #[test]
@@ -374,19 +374,19 @@ fn a_stream_that_comes_back_to_a_drained_server_is_drained_again() {
     let mut source = Source::new();
     w.leg(publisher, 1, &source);
     w.stream(publisher, &mut source, 30);
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     w.end(publisher);
-    assert_eq!(w.hub.board().report().state, ServerState::Drained);
+    assert_eq!(w.drain.board().report().state, ServerState::Drained);
     let back = w.publish("cam", SEGUE);
     w.leg(back, 2, &source);
     w.stream(back, &mut source, 30);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!((report.state, report.publishers.waiting), (ServerState::Draining, 1));
     // It is told 10 s after the first time, and leaves.
     w.stream(back, &mut source, 250);
     assert_eq!(w.client(back).signals().len(), 1);
     w.end(back);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!((report.state, report.streams[0].result), (ServerState::Drained, Some("moved")));
     assert!(!report.has_loss());
 }
@@ -397,13 +397,13 @@ fn a_stream_that_comes_back_to_a_drained_server_and_stays_is_cut_at_the_deadline
     let publisher = w.publish("cam", RECONNECT);
     let mut source = Source::new();
     w.stream(publisher, &mut source, 30);
-    w.drain(request(TO));
+    w.begin_drain(request(TO));
     w.end(publisher);
     let back = w.publish("cam", PLAIN);
     w.stream(back, &mut source, 26 * 25);
     assert!(w.client(back).eof);
     w.end(back);
-    let report = w.hub.board().report();
+    let report = w.drain.board().report();
     assert_eq!((report.state, report.streams[0].result), (ServerState::Drained, Some("cut")));
 }
 
@@ -415,7 +415,7 @@ fn h28_a_viewer_that_comes_after_the_publisher_left_is_not_told_that_the_stream_
         let mut source = Source::new();
         w.leg(publisher, 1, &source);
         w.stream(publisher, &mut source, 30);
-        w.drain(request(TO));
+        w.begin_drain(request(TO));
         w.end(publisher);
         let viewer = w.play("cam", announce);
         let client = w.client(viewer);
@@ -432,12 +432,12 @@ fn of_two_streams_told_alone_the_first_keeps_its_report() {
     w.leg(publisher, 1, &source);
     w.stream(publisher, &mut source, 30);
     let alone = segue_server::drain::Request { stream: Some("live/cam".into()), ..request(None) };
-    w.drain(alone.clone());
+    w.begin_drain(alone.clone());
     let hub = w.hub.clone();
-    assert_eq!(hub.drain().begin(&hub, alone, w.now), Err(Refused::Busy));
+    assert_eq!(w.drain.lock().begin(&hub, alone, w.now), Err(Refused::Busy));
     // The server's own end does not wait for it.
-    w.drain(request(TO));
-    assert_eq!(w.hub.board().report().state, ServerState::Draining);
+    w.begin_drain(request(TO));
+    assert_eq!(w.drain.board().report().state, ServerState::Draining);
 }
 
 #[test]

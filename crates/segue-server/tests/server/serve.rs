@@ -310,7 +310,7 @@ fn a_leg_that_ends_in_the_hold_is_acknowledged_once_it_is_in_the_log() {
     w.leg(first, 1, &source);
     let viewer = w.play("cam", PLAIN);
     w.stream(first, &mut source, 30);
-    w.drain(crate::world::request(None));
+    w.begin_drain(crate::world::request(None));
     // The new leg begins where the old one has not ended yet: five messages are still to come there.
     let late: Vec<_> = (0..5).map(|_| source.next()).collect();
     let second = w.publish("cam", SEGUE);

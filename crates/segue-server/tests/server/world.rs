@@ -15,7 +15,7 @@ use segue_proto::session::{GoAwaySignal, Resume};
 use segue_proto::url::RtmpUrl;
 use segue_proto::{MediaMessage, Moment, Timestamp, TrackKind};
 use segue_server::Switches;
-use segue_server::drain::{Request, Target};
+use segue_server::drain::{Control, Request, Target};
 use segue_server::hub::{Hub, HubConfig};
 use segue_server::record::Recorder;
 use segue_server::shard::{Closed, Output, Shard};
@@ -81,6 +81,7 @@ impl Client {
 
 pub(crate) struct World {
     pub(crate) hub: Arc<Hub>,
+    pub(crate) drain: Arc<Control>,
     pub(crate) shard: Shard,
     pub(crate) now: Moment,
     pub(crate) recorder: Option<Recorder>,
@@ -105,10 +106,12 @@ impl World {
             server_id: "feed".into(),
             wall: wall.clone(),
         };
-        let hub = Hub::new(config, 7);
+        let hub = Hub::new(config);
+        let drain = Control::new(7);
         Self {
-            shard: Shard::new(hub.clone(), 0, Switches::default(), 1),
+            shard: Shard::new(hub.clone(), drain.clone(), 0, Switches::default(), 1),
             hub,
+            drain,
             now: Moment::from_micros(1_000_000_000),
             recorder: dir.map(|dir| Recorder::new(dir.to_owned(), wall)),
             recorder_stuck: false,
@@ -283,9 +286,9 @@ impl World {
         }
     }
 
-    pub(crate) fn drain(&mut self, request: Request) {
+    pub(crate) fn begin_drain(&mut self, request: Request) {
         let hub = self.hub.clone();
-        hub.drain().begin(&hub, request, self.now).unwrap();
+        self.drain.lock().begin(&hub, request, self.now).unwrap();
         self.run();
     }
 }

@@ -8,6 +8,7 @@ use segue_proto::caps::Announce;
 use segue_proto::client::{Player, PlayerConfig, Publisher, PublisherConfig, RedirectPolicy};
 use segue_proto::handover::record::HandoverResult;
 use segue_proto::media::Content;
+use segue_proto::session::GoAwaySignal;
 use segue_proto::url::{RtmpUrl, stream_id};
 use segue_proto::{MediaMessage, Moment, TrackKind};
 use segue_server::drain::Request;
@@ -31,6 +32,9 @@ pub(crate) struct Setup {
     pub(crate) shape: Shape,
     pub(crate) link: Link,
     pub(crate) viewer: bool,
+    pub(crate) viewer_announce: Announce,
+    /// The publisher goes at the source's end without ending the stream.
+    pub(crate) abrupt: bool,
     /// The publisher's and the viewer's URL names A and B, in this order; otherwise A alone.
     pub(crate) both_behind_one_name: bool,
 }
@@ -43,6 +47,8 @@ impl Default for Setup {
             shape: Shape::default(),
             link: Link::default(),
             viewer: true,
+            viewer_announce: Announce::ALL,
+            abrupt: false,
             both_behind_one_name: false,
         }
     }
@@ -55,6 +61,7 @@ pub(crate) struct Scene {
     pub(crate) publisher: SharedLog,
     pub(crate) publisher_id: ClientId,
     pub(crate) viewer: SharedLog,
+    pub(crate) viewer_id: Option<ClientId>,
     seed: u64,
     sent: Vec<MediaMessage>,
     end: Moment,
@@ -84,12 +91,15 @@ impl Scene {
         let sent = source.all().cloned().collect();
         let seed = |n: u8| [(setup.seed as u8) ^ n; 32];
         let (client, publisher) = Broadcaster::new(Publisher::new(config, seed(1), now), source);
-        let publisher_id = world.add_client(client);
-        let config = PlayerConfig { redirect: RedirectPolicy::Any, ..PlayerConfig::new(watch) };
+        let publisher_id = world.add_client(if setup.abrupt { client.abruptly() } else { client });
+        let config = PlayerConfig {
+            announce: setup.viewer_announce,
+            segue: setup.viewer_announce.segue,
+            redirect: RedirectPolicy::Any,
+            ..PlayerConfig::new(watch)
+        };
         let (client, viewer) = Viewer::new(Player::new(config, seed(2), now));
-        if setup.viewer {
-            world.add_client(client);
-        }
+        let viewer_id = setup.viewer.then(|| world.add_client(client));
         let end = now + setup.shape.duration;
         Self {
             world,
@@ -98,6 +108,7 @@ impl Scene {
             publisher,
             publisher_id,
             viewer,
+            viewer_id,
             seed: setup.seed,
             sent,
             end,
@@ -152,6 +163,21 @@ impl Scene {
     /// A tells this one stream to go, and stays.
     pub(crate) fn tell_stream_alone(&mut self) {
         self.drain(self.a, Request { stream: Some(stream_id("live", "show")), ..drain_to(None) });
+    }
+
+    /// Another publisher of the same name, as `url` says, that begins now; what it sends comes after what was sent so far.
+    pub(crate) fn publish_again(&mut self, url: &str, announce: Announce, shape: &Shape, at: u32) {
+        let now = self.world.now();
+        let url = RtmpUrl::parse(url).expect("a valid URL");
+        let config = PublisherConfig { announce, segue: announce.segue, ..PublisherConfig::new(url) };
+        let source = Source::new(shape, now);
+        let sent = source.all().cloned();
+        self.sent.extend(sent.map(|m| MediaMessage { timestamp: m.timestamp.shifted(i64::from(at)), ..m }));
+        let seed = [(self.seed as u8) ^ 3; 32];
+        let (client, log) = Broadcaster::new(Publisher::new(config, seed, now), source);
+        self.world.add_client(client);
+        self.publisher = log;
+        self.end = now + shape.duration;
     }
 
     pub(crate) fn kill_a(&mut self) {
@@ -242,34 +268,76 @@ impl Scene {
         );
     }
 
-    pub(crate) fn publisher_is_on_a(&mut self) -> bool {
-        let a = self.a;
-        self.world.server(a).hub().streams().iter().any(|slot| slot.lock().log.publisher().is_some())
+    /// What was due from `after` on is in B's recording, all of it.
+    pub(crate) fn assert_at_b_from(&mut self, after: Moment) {
+        let due = |m: &&MediaMessage| {
+            began_at() + Duration::from_millis(u64::from(m.timestamp.as_millis())) >= after
+        };
+        let sent: Vec<_> = self.sent.iter().filter(due).cloned().collect();
+        let mut legs: Vec<_> =
+            self.world.server(self.b).recordings().flat_map(|r| r.values().cloned()).collect();
+        legs.iter_mut().for_each(|leg| leg.messages.retain(|m| due(&m)));
+        let report =
+            judge_legs(Options { whole: true, no_overlap: true, ..Options::default() }, &sent, &legs);
+        assert_eq!(report.exit_code(), 0, "seed {}: at B: {report}\n{}", self.seed, self.story());
     }
 
-    /// A's recording is a prefix of the source that ends before a keyframe, cut no later than `deadline`; the drain says
-    /// so.
+    /// Two sources in a row, the second with a timeline of its own: each recorded leg has its offset, and the
+    /// recordings hold all. A viewer's video goes on by about one frame from one to the other.
+    pub(crate) fn assert_restart_is_whole(&mut self, restart: usize) {
+        let options = Options { whole: true, no_overlap: true, offset_per_leg: true, ..Options::default() };
+        self.assert(options);
+        let seen: Vec<_> = self.viewer.borrow().seen.iter().map(|(_, m)| m.clone()).collect();
+        let seen: Vec<_> = seen.into_iter().filter(|m| m.info().is_media()).collect();
+        let legs = [&seen[..restart], &seen[restart..]]
+            .map(|messages| Recorded { began: Moment::ORIGIN, messages: messages.to_vec() });
+        let report = judge_legs(options, &self.sent, &legs);
+        assert_eq!(report.exit_code(), 0, "seed {}: the viewer: {report}\n{}", self.seed, self.story());
+        let video: Vec<_> = seen.iter().filter(|m| m.kind == TrackKind::Video).map(|m| m.timestamp).collect();
+        let steps: Vec<_> = video.windows(2).map(|w| w[1].since(w[0])).collect();
+        assert!(steps.iter().all(|step| (1..=100).contains(step)), "seed {}: one timeline", self.seed);
+    }
+
+    /// Two sources in a row, each with a timeline of its own: the recordings hold all.
+    pub(crate) fn assert_each_leg_is_whole(&mut self) {
+        self.assert(Options { whole: true, no_overlap: true, offset_per_leg: true, ..Options::default() });
+    }
+
+    /// Media messages sent so far by sources that are at their end.
+    pub(crate) fn sent_count(&self) -> usize {
+        self.sent.iter().filter(|m| m.info().is_media()).count()
+    }
+
+    /// A has the source up to a keyframe that was due no later than `deadline` and no more than a GOP before it, and has
+    /// handed all of it on; the drain says that something was cut.
     pub(crate) fn assert_cut_after_a_whole_gop(&mut self, deadline: Moment) {
-        let sent: Vec<_> = self.sent.iter().filter(|m| m.info().is_media()).cloned().collect();
         let a = self.a;
-        let first =
-            self.world.server(a).recordings().flat_map(|r| r.values()).next().expect("A recorded").clone();
-        let held = first.messages.len();
-        assert_eq!(first.messages, sent[..held], "seed {}", self.seed);
-        let next = &sent[held];
+        let legs: Vec<_> = self.world.server(a).recordings().flat_map(|r| r.values().cloned()).collect();
+        let held: usize = legs.iter().map(|leg| leg.messages.len()).sum();
+        let media: Vec<_> = self.sent.iter().filter(|m| m.info().is_media()).cloned().collect();
+        let (before, next) = (&media[..held], &media[held]);
+        let options = Options { whole: true, no_overlap: true, ..Options::default() };
+        let report = judge_legs(options, before, &legs);
+        assert_eq!(report.exit_code(), 0, "seed {}: A: {report}", self.seed);
+        let report = judge_viewer(options, before, &self.viewer.borrow());
+        assert_eq!(report.exit_code(), 0, "seed {}: A's viewer: {report}\n{}", self.seed, self.story());
         assert!(
             next.kind == TrackKind::Video && next.info().content == Content::Keyframe,
             "seed {}: cut before {next:?}",
             self.seed
         );
-        let due = Duration::from_millis(u64::from(next.timestamp.as_millis()));
-        let cut = Moment::from_micros(1_000_000) + due;
+        let cut = began_at() + Duration::from_millis(u64::from(next.timestamp.as_millis()));
         assert!(
-            cut <= deadline && deadline.since(cut) <= secs(2) + ms(50),
+            cut <= deadline && deadline.since(cut) <= secs(2) * 51 / 50,
             "seed {}: cut at {cut:?}",
             self.seed
         );
         assert!(self.world.server(a).report().has_loss(), "the drain's exit code is 3");
+    }
+
+    /// Every signal that a client was sent, on all its connections.
+    pub(crate) fn signals(&self, client: ClientId) -> Vec<GoAwaySignal> {
+        self.world.taps().iter().filter(|tap| tap.client == client).flat_map(|tap| tap.signals()).collect()
     }
 
     fn story(&self) -> String {
@@ -280,4 +348,9 @@ impl Scene {
             publisher.outcome, publisher.records, publisher.notices, viewer.outcome, viewer.notices
         )
     }
+}
+
+/// When every scene's source begins.
+fn began_at() -> Moment {
+    Moment::from_micros(1_000_000)
 }
