@@ -102,7 +102,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         Ok(ended) => ended?.context("the server failed")?,
         Err(_) => complain("connections or recordings did not close in time"),
     }
-    Ok(if cut || handle.report().has_loss() { Exit::Lost } else { Exit::Done })
+    let unrecorded = handle.unrecorded();
+    if unrecorded > 0 {
+        complain(&format!("{unrecorded} messages were not recorded"));
+    }
+    Ok(if cut || unrecorded > 0 || handle.report().has_loss() { Exit::Lost } else { Exit::Done })
 }
 
 /// `listening ...`, a line a listener, there for a script to read at once.

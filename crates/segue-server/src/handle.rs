@@ -78,6 +78,11 @@ impl Handle {
         self.hub.streams().iter().filter(|slot| !slot.lock().legs.is_empty()).count()
     }
 
+    /// Messages that were to be recorded and were not, since the start.
+    pub fn unrecorded(&self) -> u64 {
+        self.hub.unrecorded()
+    }
+
     /// What the shards share.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub

@@ -558,3 +558,96 @@ fn a_viewer_that_waited_sees_the_stream_from_its_beginning() {
         s.assert_viewer_saw_everything();
     }
 }
+
+#[test]
+fn h08_two_servers_that_send_their_clients_to_each_other_lose_nothing() {
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(24), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.move_to_b();
+        s.run_to_random(ms(0)..secs(4));
+        s.drain_b();
+        s.run_to_random(secs(1)..secs(7));
+        s.cancel_all();
+        s.finish();
+        s.assert_whole();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn h27_a_stream_that_ends_while_it_moves_is_whole() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        // The last keyframe is at 10 s, the end at 12 s: a boundary that never comes.
+        s.run_to_random(secs(9)..ms(11_999));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+/// The new server dies soon after the switch; the drained one takes the stream back.
+#[test]
+fn h04_a_new_server_that_dies_right_after_the_switch_loses_nothing() {
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(20), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.move_to_b();
+        let b = s.b;
+        let moved = s.world.run_while_not(secs(6), |world| {
+            world.server(b).hub().streams().iter().any(|slot| slot.lock().log.publisher().is_some())
+        });
+        assert!(moved, "seed {seed}");
+        s.run_to_random(ms(0)..ms(1500));
+        s.kill_b();
+        s.finish();
+        s.assert_whole();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn h17_tiny_windows_and_a_slow_long_way_lose_nothing() {
+    for seed in SEEDS {
+        let link = Link { latency: ms(100), window: 40 << 10, segment: 600, bandwidth: Some(300_000) };
+        let shape = Shape { duration: secs(16), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, link, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn a_stream_that_is_told_alone_and_drained_at_once_after_is_whole() {
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(16), ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(4));
+        s.tell_stream_alone();
+        s.run_to_random(ms(0)..ms(2500));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}
+
+#[test]
+fn a_stream_of_keyframes_alone_moves_without_loss() {
+    for seed in SEEDS {
+        let shape = Shape { gop: 1, ..Shape::default() };
+        let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+        s.run_to_random(secs(2)..secs(6));
+        s.move_to_b();
+        s.finish();
+        s.assert_whole_without_overlap();
+        s.assert_viewer_saw_everything();
+    }
+}

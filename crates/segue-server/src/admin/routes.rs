@@ -88,6 +88,8 @@ struct Stream {
     keyframes: u64,
     timestamp: Option<u32>,
     recorder: Option<&'static str>,
+    /// Messages that its recordings lack.
+    recorder_lost: Option<u64>,
 }
 
 async fn streams(State(handle): State<Handle>) -> impl IntoResponse {
@@ -119,6 +121,7 @@ async fn streams(State(handle): State<Handle>) -> impl IntoResponse {
                 keyframes: position.keyframes,
                 timestamp: state.last_timestamp(),
                 recorder: slot.recording.as_ref().map(|recording| recording.state().name()),
+                recorder_lost: slot.recording.as_ref().map(|recording| recording.lost()),
             }
         })
         .collect();

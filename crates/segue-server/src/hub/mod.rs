@@ -110,6 +110,8 @@ pub struct Hub {
     drain_poked: AtomicBool,
     draining: AtomicBool,
     stopping: AtomicBool,
+    /// Messages that no recording has.
+    unrecorded: AtomicU64,
     /// Connections with a role that have not been flushed and half-closed yet.
     busy: AtomicUsize,
 }
@@ -139,6 +141,7 @@ impl Hub {
             drain_poked: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            unrecorded: AtomicU64::new(0),
             busy: AtomicUsize::new(0),
             config: HubConfig { shards, ..config },
         })
@@ -216,6 +219,15 @@ impl Hub {
     pub(crate) fn busy_ended(&self) {
         self.busy.fetch_sub(1, Ordering::AcqRel);
         self.poke_drain();
+    }
+
+    /// Messages that were to be recorded and were not, of all streams since the start.
+    pub fn unrecorded(&self) -> u64 {
+        self.unrecorded.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_unrecorded(&self, messages: u64) {
+        self.unrecorded.fetch_add(messages, Ordering::AcqRel);
     }
 
     /// Publishing and watching connections that have not been flushed and half-closed yet.

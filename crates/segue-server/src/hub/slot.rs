@@ -203,6 +203,7 @@ impl RecorderState {
 pub struct Recording {
     next: AtomicU64,
     state: AtomicU8,
+    lost: AtomicU64,
     /// All of the stream was written: what rings after it rings for nothing.
     pub(crate) finished: AtomicBool,
     /// The recorder has been told that there is something to read.
@@ -218,6 +219,16 @@ impl Recording {
     /// The recorder's report.
     pub fn set_written(&self, next: u64) {
         self.next.store(next, Ordering::Release);
+    }
+
+    /// Messages that the stream had and its recordings have not.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// So many more.
+    pub(crate) fn add_lost(&self, messages: u64) {
+        self.lost.fetch_add(messages, Ordering::AcqRel);
     }
 
     /// How it does.

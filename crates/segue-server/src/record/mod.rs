@@ -86,8 +86,11 @@ impl Recorder {
             file: None,
         });
         loop {
-            let (entries, more) = track.take();
-            let written = track.write(&self.dir, &self.wall, &entries);
+            let (entries, more, passed_over) = track.take();
+            let (kept, written) = track.write(&self.dir, &self.wall, &entries);
+            let lost = passed_over + (entries.len() as u64).saturating_sub(kept);
+            recording.add_lost(lost);
+            hub.add_unrecorded(lost);
             if let Err(error) = &written {
                 tracing::warn!(stream = %slot.id, %error, "recording failed");
                 recording.set_state(RecorderState::Failed);
@@ -129,23 +132,40 @@ enum More {
 }
 
 impl Track {
-    fn take(&mut self) -> (Vec<Arc<Entry>>, More) {
+    /// What comes next, and how many messages the log had to drop before.
+    fn take(&mut self) -> (Vec<Arc<Entry>>, More, u64) {
         let state = self.slot.lock();
         let mut entries = Vec::new();
         loop {
             if entries.len() == BATCH {
-                return (entries, More::Yes);
+                return (entries, More::Yes, 0);
             }
+            let next = self.cursor.next_seq();
             match state.log.read(&mut self.cursor) {
                 Read::Entry(entry) => entries.push(entry.clone()),
-                Read::Lagged => return (entries, More::Lost),
-                Read::Empty => return (entries, More::No),
-                Read::Ended => return (entries, More::Ended),
+                Read::Lagged => {
+                    return (entries, More::Lost, self.cursor.next_seq().saturating_sub(next));
+                }
+                Read::Empty => return (entries, More::No, 0),
+                Read::Ended => return (entries, More::Ended, 0),
             }
         }
     }
 
-    fn write(&mut self, dir: &Path, wall: &WallClock, entries: &[Arc<Entry>]) -> io::Result<()> {
+    /// Writes `entries`. Returns how many of them are in a file: of a batch that failed, none is counted on.
+    fn write(&mut self, dir: &Path, wall: &WallClock, entries: &[Arc<Entry>]) -> (u64, io::Result<()>) {
+        let mut kept = 0;
+        let result = self.write_all(dir, wall, entries, &mut kept);
+        (if result.is_ok() { kept } else { 0 }, result)
+    }
+
+    fn write_all(
+        &mut self,
+        dir: &Path,
+        wall: &WallClock,
+        entries: &[Arc<Entry>],
+        kept: &mut u64,
+    ) -> io::Result<()> {
         for entry in entries {
             let new_leg = self.epoch != Some(entry.epoch);
             if new_leg {
@@ -165,6 +185,7 @@ impl Track {
             }
             if let Some(file) = &mut self.file {
                 file.push(entry)?;
+                *kept += 1;
             }
         }
         match &mut self.file {

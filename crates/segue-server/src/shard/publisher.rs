@@ -276,11 +276,13 @@ impl Conn {
         if !self.announce().segue {
             return;
         }
-        let idle = self.taken;
+        let (idle, consumed) = (self.taken, self.session.consumed());
         let (taken, settled) = match &mut self.role {
             Role::Publisher(publisher) => {
                 publisher.taking = false;
-                (publisher.taken, publisher.is_settled() && publisher.late == 0)
+                // What another leg's claim kept out of the log was consumed as well, and not taken.
+                let all = publisher.taken == consumed;
+                (publisher.taken, publisher.is_settled() && publisher.late == 0 && all)
             }
             _ => (idle, true),
         };

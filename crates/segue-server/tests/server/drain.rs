@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use segue_proto::handover::record::{HandoverResult, Signal};
+use segue_proto::leg::{LegHeader, ResumeToken};
 use segue_proto::session::GoAwaySignal::{GoAwayMessage, ReconnectRequest};
 use segue_proto::session::client::Event;
 use segue_server::drain::{Phase, Refused, ServerState};
@@ -437,4 +438,31 @@ fn of_two_streams_told_alone_the_first_keeps_its_report() {
     // The server's own end does not wait for it.
     w.begin_drain(request(TO));
     assert_eq!(w.drain.board().report().state, ServerState::Draining);
+}
+
+#[test]
+fn what_a_leg_sent_after_the_claim_passed_is_not_confirmed() {
+    for late in [false, true] {
+        let mut w = World::new();
+        let old = w.publish("cam", SEGUE);
+        let mut source = Source::new();
+        w.leg(old, 1, &source);
+        w.stream(old, &mut source, 30);
+        w.begin_drain(request(TO));
+        let new = w.publish("cam", SEGUE);
+        let header = LegHeader { token: ResumeToken([9; 16]), leg: 2, position: source.position() };
+        w.client(new).session.send_leg_header(&header);
+        if late {
+            w.client(old).session.send_media(&source.next());
+        }
+        // In one pass, and the new leg first: the old one is fenced before it knows.
+        for conn in [new, old] {
+            while let Some(bytes) = w.client(conn).session.out().pop() {
+                w.shard.received(conn, bytes, w.now);
+            }
+        }
+        w.run();
+        let records = w.hub.handovers();
+        assert_eq!(records.iter().find_map(|record| record.confirmed), Some(!late), "{records:?}");
+    }
 }

@@ -127,12 +127,14 @@ fn h20_a_disk_that_refuses_shows_and_disturbs_nobody() {
     let slot = w.hub.streams()[0].clone();
     assert_eq!(slot.recording.as_ref().unwrap().state(), RecorderState::Failed);
     assert_eq!(w.client(viewer).timestamps().len(), 30);
+    assert_eq!((slot.recording.as_ref().unwrap().lost(), w.hub.unrecorded()), (30, 30));
     assert!(!w.client(publisher).acknowledged().is_empty());
     fs::remove_file(dir.path().join("live")).unwrap();
     w.stream(publisher, &mut source, 30);
     assert_eq!(slot.recording.as_ref().unwrap().state(), RecorderState::Ok);
     let files = files(&dir.path().join("live"));
     assert_eq!(messages(&files[0])[0].timestamp.as_millis(), 50 * 40);
+    assert_eq!(w.hub.unrecorded(), 50);
 }
 
 #[test]

@@ -185,9 +185,30 @@ impl Scene {
     }
 
     pub(crate) fn kill_a(&mut self) {
-        let node = self.world.kill(self.a);
+        self.kill(self.a);
+    }
+
+    pub(crate) fn kill_b(&mut self) {
+        self.kill(self.b);
+    }
+
+    fn kill(&mut self, server: ServerId) {
+        let node = self.world.kill(server);
         self.dead.extend(node.recordings().flat_map(|r| r.values().cloned()));
-        self.killed.push(self.a);
+        self.killed.push(server);
+    }
+
+    /// B drains to A, whatever A does.
+    pub(crate) fn drain_b(&mut self) {
+        self.drain(self.b, drain_to(Some("rtmp://a")));
+    }
+
+    /// Whoever drains takes streams again.
+    pub(crate) fn cancel_all(&mut self) {
+        let now = self.world.now();
+        for server in [self.a, self.b] {
+            self.world.server(server).cancel_drain(now);
+        }
     }
 
     /// Runs to the stream's end, and then until publisher and viewer are done.
