@@ -448,7 +448,7 @@ fn what_a_leg_sent_after_the_claim_passed_is_not_confirmed() {
         let mut source = Source::new();
         w.leg(old, 1, &source);
         w.stream(old, &mut source, 30);
-        w.drain(request(TO));
+        w.begin_drain(request(TO));
         let new = w.publish("cam", SEGUE);
         let header = LegHeader { token: ResumeToken([9; 16]), leg: 2, position: source.position() };
         w.client(new).session.send_leg_header(&header);
