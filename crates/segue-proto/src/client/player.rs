@@ -153,6 +153,7 @@ impl Player {
     fn event(&mut self, id: ConnId, event: Event, now: Moment) {
         let is_next = self.next == Some(id);
         let takes_draining = self.takes_draining();
+        let to_leave = self.server_to_leave();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         if matches!(conn.phase, Phase::Leaving(_)) {
             return;
@@ -161,6 +162,9 @@ impl Player {
             Event::Connected(info) => {
                 if info.draining && !takes_draining {
                     return self.next_failed("the server is draining", now);
+                }
+                if to_leave.is_some() && info.server_id == to_leave {
+                    return self.next_failed("it is the server that sent us away", now);
                 }
                 if let Some(session) = &mut conn.session {
                     session.create_stream();

@@ -52,6 +52,13 @@ impl Player {
             && self.pursuit.as_ref().is_some_and(|pursuit| pursuit.attempt >= DRAINING_PASSED_BY)
     }
 
+    /// The server that named another one and still has us: to meet it again is no move. One that named none may want us
+    /// back on a new connection.
+    pub(super) fn server_to_leave(&self) -> Option<String> {
+        self.pursuit.as_ref()?.target.as_ref()?;
+        self.conns.get(&self.main?)?.session.as_ref()?.server()?.server_id.clone()
+    }
+
     /// A server asks to be left. The latest signal wins; a repeat changes nothing.
     pub(super) fn told(&mut self, id: ConnId, signal: GoAwaySignal, tc_url: Option<&str>, now: Moment) {
         let target = tc_url.and_then(|to| self.allowed(id, to));
