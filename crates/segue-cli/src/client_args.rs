@@ -8,6 +8,7 @@ use segue_proto::caps::Announce;
 use segue_proto::client::{Ending, Outcome, RedirectPolicy};
 use segue_proto::handover::record::{HandoverResult, Record};
 
+use crate::dialects::Dialects;
 use crate::exit::{Exit, complain};
 use crate::progress::Progress;
 
@@ -34,23 +35,9 @@ pub(crate) struct ClientArgs {
 impl ClientArgs {
     /// What `connect` announces.
     pub(crate) fn announce(&self) -> Announce {
-        let (reconnect, go_away) = match self.announce {
-            Dialects::Both => (true, true),
-            Dialects::Reconnect => (true, false),
-            Dialects::GoAway => (false, true),
-            Dialects::None => (false, false),
-        };
+        let (reconnect, go_away) = self.announce.reconnect_and_go_away();
         Announce { reconnect, go_away, segue: !self.plain }
     }
-}
-
-/// The dialects of the signal.
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-enum Dialects {
-    Both,
-    Reconnect,
-    GoAway,
-    None,
 }
 
 /// Tells a person what happened: a line each, above the progress bar.

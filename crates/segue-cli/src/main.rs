@@ -6,6 +6,7 @@
 
 mod client_args;
 mod demo;
+mod dialects;
 mod drain;
 mod drain_view;
 mod exit;

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use segue_server::drain::Refused;
-use segue_server::{Addresses, DrainDefaults, Handle, Server, ServerConfig};
+use segue_server::{Addresses, DrainDefaults, Handle, Server, ServerConfig, Switches};
 
+use crate::dialects::Dialects;
 use crate::exit::{Exit, complain};
 use crate::seconds;
 use crate::stop::{Stop, Stops};
@@ -53,10 +54,19 @@ pub(crate) struct Args {
     /// Seconds from the failing health check to the first signal without an address
     #[arg(long, value_name = "S", default_value = "6", value_parser = seconds::parse)]
     drain_settle: Duration,
+
+    /// Which hand-over signals a drain may send to clients that announced them
+    #[arg(long, value_enum, default_value_t = Dialects::Both, value_name = "DIALECT")]
+    signals: Dialects,
+
+    /// Leave out the `segue` extension: leg headers and last acknowledgements
+    #[arg(long)]
+    plain: bool,
 }
 
 impl Args {
     fn config(self) -> ServerConfig {
+        let (reconnect, go_away) = self.signals.reconnect_and_go_away();
         ServerConfig {
             rtmp: self.rtmp,
             http: Some(self.http),
@@ -68,6 +78,7 @@ impl Args {
                 settle: self.drain_settle,
                 ..DrainDefaults::default()
             },
+            switches: Switches { reconnect, go_away, segue: !self.plain },
             ..ServerConfig::default()
         }
     }
