@@ -260,6 +260,14 @@ impl Stream {
     pub fn end(&mut self, conn: ConnId, end: LegEnd, now: Moment) {
         if self.publisher() == Some(conn) {
             self.end_writer(end, now);
+            // Whoever was still to prove itself needs no proof against a leg that is gone.
+            let unproven = self.candidates.iter().rev().find(|c| c.granted.is_none() && c.ended.is_none());
+            if let Some(conn) = unproven.map(|c| c.request.conn)
+                && self.candidates.iter().all(|c| c.granted.is_none())
+                && !self.is_over()
+            {
+                return self.grant(conn, now);
+            }
             return self.pass_if_due(now);
         }
         if let Some(candidate) = self.candidates.iter_mut().find(|c| c.request.conn == conn) {

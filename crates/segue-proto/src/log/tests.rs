@@ -320,6 +320,22 @@ fn proof_that_never_comes_is_waited_for_two_seconds() {
 }
 
 #[test]
+fn a_publisher_with_a_new_token_that_asks_just_before_the_old_leg_is_lost_is_let_in() {
+    let mut f = Fixture::new();
+    f.publish(1, true);
+    f.header(1, 1, 0);
+    f.send(1, run(0, 5, 0));
+    f.events();
+    f.publish(2, true);
+    f.end(1, LegEnd::Lost);
+    assert!(f.events().contains(&Event::Granted { conn: ConnId(2) }));
+    let other = LegHeader { token: ResumeToken([8; 16]), ..header(1, 0) };
+    f.stream.leg_header(ConnId(2), other, f.now);
+    f.send(2, run(5, 2, 0));
+    assert_eq!(f.numbers(), (0..7).collect::<Vec<_>>());
+}
+
+#[test]
 fn candidates_are_bounded() {
     let mut f = Fixture::new();
     f.publish(1, true);

@@ -87,6 +87,11 @@ struct Stream {
     index: u64,
     keyframes: u64,
     timestamp: Option<u32>,
+    /// Media messages known to be lost on their way here, sent again and left out, and sent by a leg that had lost its
+    /// claim.
+    missing: u64,
+    repeated: u64,
+    fenced: u64,
     recorder: Option<&'static str>,
     /// Messages that its recordings lack.
     recorder_lost: Option<u64>,
@@ -105,6 +110,7 @@ async fn streams(State(handle): State<Handle>) -> impl IntoResponse {
                 bytes: leg.bytes,
             });
             let position = state.log.position();
+            let counts = state.log.counts();
             Stream {
                 id: slot.id.clone(),
                 name: slot.masked.clone(),
@@ -120,6 +126,9 @@ async fn streams(State(handle): State<Handle>) -> impl IntoResponse {
                 index: position.index,
                 keyframes: position.keyframes,
                 timestamp: state.last_timestamp(),
+                missing: counts.missing,
+                repeated: counts.repeated,
+                fenced: counts.fenced,
                 recorder: slot.recording.as_ref().map(|recording| recording.state().name()),
                 recorder_lost: slot.recording.as_ref().map(|recording| recording.lost()),
             }
