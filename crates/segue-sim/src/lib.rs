@@ -6,6 +6,7 @@
 //! and a viewer with something to do, [`tap`] overhears.
 
 pub mod clients;
+pub mod ids;
 pub mod node;
 pub mod pipe;
 pub mod source;

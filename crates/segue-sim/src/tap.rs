@@ -10,7 +10,7 @@ use segue_proto::message::{Message, type_id};
 use segue_proto::session::GoAwaySignal;
 use segue_proto::{MediaMessage, TrackKind};
 
-use crate::world::{ClientId, ServerId};
+use crate::ids::{ClientId, ServerId};
 
 /// Bytes kept of each direction; what comes later is not looked at.
 pub const MAX_TAPPED: usize = 32 << 20;

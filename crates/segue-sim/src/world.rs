@@ -10,17 +10,10 @@ use segue_proto::outqueue::OutQueue;
 use segue_proto::time::earliest;
 use segue_proto::{MediaMessage, Moment};
 
+pub use crate::ids::{ClientId, ServerId};
 use crate::node::{Node, NodeAction, NodeConn};
 use crate::pipe::{Arrival, Link, Pipe};
 use crate::tap::Tap;
-
-/// A server, by its number in the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServerId(pub usize);
-
-/// A publisher or viewer, by its number in the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClientId(pub usize);
 
 /// How a server answers a dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use segue_proto::session::{GoAwaySignal, Resume};
 use segue_proto::time::earliest;
 use segue_proto::{Error, Moment, url};
 
-use super::closing::Closing;
-use super::publisher::Publisher;
-use super::viewer::Viewer;
+use super::leg::Publisher;
+use super::phase::Closing;
+use super::watch::Viewer;
 use super::{Closed, Core, Output};
 use crate::config::{PARK, VIEWER_STALL};
 use crate::drain::signal_for;

@@ -9,8 +9,11 @@
 
 mod closing;
 mod conn;
+mod leg;
+mod phase;
 mod publisher;
 mod viewer;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;

@@ -1,121 +1,19 @@
 //! A publishing connection: its media to the log, acknowledgements of what the log and the recorder have, the
 //! go-away, and how its leg ends.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use segue_proto::handover::record::Record;
 use segue_proto::leg::LegHeader;
-use segue_proto::message::MessageStreamId;
 use segue_proto::session::GoAwaySignal;
-use segue_proto::time::earliest;
 use segue_proto::{MediaMessage, Moment};
 
 use super::Core;
 use super::conn::{Conn, Role};
-use crate::config::{MAX_CHECKPOINTS, RECORDER_LAG};
-use crate::hub::{Leaving, RecorderState, Slot};
+use crate::hub::Leaving;
 
 /// A client of type 32 alone is told just after a keyframe, so that it has a whole GOP to read the signal in; it is
 /// waited for at most one observed GOP and no longer than this.
 const TELL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Everything received up to `offset` is in the log before entry `seq`.
-#[derive(Debug, Clone, Copy)]
-struct Checkpoint {
-    seq: u64,
-    offset: u64,
-    at: Moment,
-}
-
-pub(super) struct Publisher {
-    pub(super) slot: Arc<Slot>,
-    stream: MessageStreamId,
-    checkpoints: VecDeque<Checkpoint>,
-    /// All up to here is handed on.
-    taken: u64,
-    /// What came since is in the log's hold, not in the log.
-    held: bool,
-    /// The leg is over in the hub.
-    left: bool,
-    /// Media are appended; not any more after a cut at a boundary or a last acknowledgement.
-    taking: bool,
-    /// Media that came when they were not.
-    late: u64,
-    tell_by: Option<Moment>,
-    repeat_due: bool,
-    record: Option<Record>,
-}
-
-impl Publisher {
-    pub(super) fn new(slot: Arc<Slot>, stream: MessageStreamId) -> Self {
-        Self {
-            slot,
-            stream,
-            checkpoints: VecDeque::new(),
-            taken: 0,
-            held: false,
-            left: false,
-            taking: true,
-            late: 0,
-            tell_by: None,
-            repeat_due: false,
-            record: None,
-        }
-    }
-
-    pub(super) fn wake_at(&self) -> Option<Moment> {
-        let lag = self.checkpoints.front().map(|checkpoint| checkpoint.at + RECORDER_LAG);
-        earliest(self.tell_by, lag)
-    }
-
-    /// Whether all that was received is as safe as this server makes it.
-    pub(super) fn is_settled(&self) -> bool {
-        self.checkpoints.is_empty() && !self.held
-    }
-
-    fn checkpoint(&mut self, conn: segue_proto::log::ConnId, offset: u64, now: Moment) {
-        let state = self.slot.lock();
-        self.held = state.log.is_held(conn);
-        let known = self.checkpoints.back().map_or(self.taken, |last| last.offset);
-        // What a leg without the claim sends is not in the log, and must never look so to its client.
-        if !state.has_all_of(conn) || offset <= known {
-            return;
-        }
-        self.held = false;
-        let seq = state.log.next_seq();
-        drop(state);
-        let full = self.checkpoints.len() >= MAX_CHECKPOINTS;
-        match self.checkpoints.back_mut() {
-            Some(last) if last.seq == seq || full => {
-                last.seq = seq;
-                last.offset = offset;
-            }
-            _ => self.checkpoints.push_back(Checkpoint { seq, offset, at: now }),
-        }
-    }
-
-    /// Moves `taken` on as far as the recorder allows. Returns it if it moved.
-    fn advance(&mut self, now: Moment) -> Option<u64> {
-        let before = self.taken;
-        let mut recorded = self.slot.recorded();
-        if let (Some(first), Some(recording)) = (self.checkpoints.front(), &self.slot.recording)
-            && first.seq > recorded
-            && now >= first.at + RECORDER_LAG
-            && recording.state() == RecorderState::Ok
-        {
-            tracing::warn!(stream = %self.slot.id, "the recorder is more than a second behind");
-            recording.set_state(RecorderState::Degraded);
-            recorded = u64::MAX;
-        }
-        while let Some(first) = self.checkpoints.front().copied().filter(|first| first.seq <= recorded) {
-            self.taken = first.offset;
-            self.checkpoints.pop_front();
-        }
-        (self.taken > before).then_some(self.taken)
-    }
-}
 
 impl Conn {
     /// The log let the leg in.

@@ -2,40 +2,16 @@
 
 use std::sync::Arc;
 
-use segue_proto::leg::{PlayPosition, StreamHash};
-use segue_proto::log::{ConnId, Cursor, Entry, Headers, Read, Start};
+use segue_proto::leg::PlayPosition;
+use segue_proto::log::{Entry, Read, Start};
 use segue_proto::message::MessageStreamId;
 use segue_proto::{MediaMessage, Moment};
 
 use super::conn::{Conn, Role};
+use super::watch::Viewer;
 use super::{CHUNK_SIZE, Core};
 use crate::config::VIEWER_QUEUE_BYTES;
 use crate::hub::{Slot, Watcher};
-
-pub(super) struct Viewer {
-    slot: Arc<Slot>,
-    stream: MessageStreamId,
-    cursor: Cursor,
-    /// What its decoder was configured with.
-    headers: Option<Arc<Headers>>,
-    /// The count that it was last told a position in; none before the first message, and after a skip.
-    counted: Option<StreamHash>,
-    /// All there is was read, and the viewer told so.
-    ended: bool,
-}
-
-impl Viewer {
-    /// Leaves the stream.
-    pub(super) fn part(&self, core: &mut Core, conn: ConnId, number: u64, ended: bool) {
-        if let Some(viewers) = core.viewers.get_mut(&self.slot.serial) {
-            viewers.remove(&number);
-            if viewers.is_empty() {
-                core.viewers.remove(&self.slot.serial);
-            }
-        }
-        core.hub.part(&self.slot, conn, ended);
-    }
-}
 
 /// Why a viewer is ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
