@@ -130,7 +130,7 @@ impl Stream {
         let Writer::Active(leg) = std::mem::replace(&mut self.writer, Writer::Between { since: now }) else {
             return;
         };
-        self.last_leg = Some(LastLeg { number: leg.header.map(|h| h.leg), told: leg.told });
+        self.last_leg = Some(LastLeg { number: leg.header.map(|h| h.leg) });
         self.events.push_back(Event::LegEnded { conn: leg.conn, epoch: self.epoch, end });
         if end == LegEnd::Finished && !self.candidates.iter().any(|c| c.granted.is_some()) {
             self.over();

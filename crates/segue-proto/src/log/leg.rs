@@ -101,7 +101,6 @@ impl Hold {
 pub(super) struct LastLeg {
     /// Its number by its header.
     pub(super) number: Option<u32>,
-    pub(super) told: bool,
 }
 
 impl LastLeg {

@@ -223,9 +223,4 @@ impl Timeline {
         }
         true
     }
-
-    /// The median interval between video frames, in ms.
-    pub(super) fn video_interval(&self) -> Option<i32> {
-        self.tracks.iter().find(|(k, _)| k.0 == TrackKind::Video).map(|(_, t)| t.interval())
-    }
 }

@@ -108,11 +108,6 @@ impl Stream {
         matches!(self.writer, Writer::Over)
     }
 
-    /// Whether nothing was ever appended and nobody writes or asks to: viewers may wait, nothing else holds it.
-    pub fn is_unused(&self) -> bool {
-        matches!(self.writer, Writer::Nobody) && self.candidates.is_empty()
-    }
-
     /// Whether media of `conn` wait in the hold: they are received but not yet in the log.
     pub fn is_held(&self, conn: ConnId) -> bool {
         self.candidates.iter().any(|c| c.request.conn == conn)
@@ -134,20 +129,10 @@ impl Stream {
         self.gop
     }
 
-    /// The median interval between video frames, in ms.
-    pub fn video_interval_ms(&self) -> Option<i32> {
-        self.timeline.video_interval()
-    }
-
     /// Whether a message is one before which the stream can be cut: a keyframe of the lead video track, or any coded
     /// audio frame where there has been no video.
     pub fn is_boundary(&self, message: &MediaMessage) -> bool {
         self.starts_gop(message, &message.info())
-    }
-
-    /// Whether the last leg's client had been told to go when it ended.
-    pub fn last_leg_was_told(&self) -> bool {
-        self.last_leg.is_some_and(|l| l.told)
     }
 
     /// A connection asks to write. The answer is an event: at once, or when its leg header shows who it is.

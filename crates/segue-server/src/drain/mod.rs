@@ -180,14 +180,6 @@ impl Drain {
         Ok(self.board.report())
     }
 
-    /// Everything that is left is cut now.
-    pub fn cut_now(&mut self, hub: &Hub, now: Moment) {
-        if let Some(active) = self.active.as_mut().filter(|a| a.only.is_none() && !a.done) {
-            active.request.deadline = now.since(active.began);
-            hub.poke_drain();
-        }
-    }
-
     /// When [`tick`](Self::tick) has something to do, unless poked before.
     pub fn wake_at(&self) -> Option<Moment> {
         self.active.as_ref().filter(|a| !a.done).map(|a| a.wake)

@@ -87,15 +87,19 @@ impl Session {
         Ok(None)
     }
 
-    fn publish(&mut self, command: &Command, stream: MessageStreamId) -> Result<Option<Event>, Error> {
-        let name = stream_name(command);
-        let refusal = match self.streams.get(&stream.0) {
+    /// Why `name` cannot be published or played on `stream`, if it cannot.
+    fn why_not(&self, stream: MessageStreamId, name: &str) -> Option<&'static str> {
+        match self.streams.get(&stream.0) {
             None => Some("there is no such message stream"),
-            Some(Stream::Idle) if valid_stream_name(&name) => None,
+            Some(Stream::Idle) if valid_stream_name(name) => None,
             Some(Stream::Idle) => Some("this stream name is not allowed"),
             Some(_) => Some("this message stream is in use"),
-        };
-        if let Some(why) = refusal {
+        }
+    }
+
+    fn publish(&mut self, command: &Command, stream: MessageStreamId) -> Result<Option<Event>, Error> {
+        let name = stream_name(command);
+        if let Some(why) = self.why_not(stream, &name) {
             self.reply(&status::on_status(Level::Error, code::PUBLISH_BAD_NAME, why), stream)?;
             return Ok(None);
         }
@@ -108,13 +112,7 @@ impl Session {
 
     fn play(&mut self, command: &Command, stream: MessageStreamId) -> Result<Option<Event>, Error> {
         let name = stream_name(command);
-        let refusal = match self.streams.get(&stream.0) {
-            None => Some("there is no such message stream"),
-            Some(Stream::Idle) if valid_stream_name(&name) => None,
-            Some(Stream::Idle) => Some("this stream name is not allowed"),
-            Some(_) => Some("this message stream is in use"),
-        };
-        if let Some(why) = refusal {
+        if let Some(why) = self.why_not(stream, &name) {
             self.reply(&status::on_status(Level::Error, code::PLAY_FAILED, why), stream)?;
             return Ok(None);
         }
