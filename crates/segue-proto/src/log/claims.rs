@@ -98,8 +98,13 @@ impl Stream {
         let index = header.position.index;
         if known && index > self.next.index {
             // Numbers are a peer's to choose, up to the last there is.
+            let missing = index - self.next.index;
             if again || self.last_leg.is_some_and(|last| last.precedes(&header)) {
-                self.counts.missing = self.counts.missing.saturating_add(index - self.next.index);
+                self.counts.missing = self.counts.missing.saturating_add(missing);
+            }
+            if again {
+                // What is lost between two legs is said by their splice.
+                self.events.push_back(Event::Lost { conn: leg.conn, missing });
             }
         }
         leg.header = Some(header);

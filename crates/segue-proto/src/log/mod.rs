@@ -92,6 +92,13 @@ pub enum Event {
     Appended,
     /// A leg begins in the log: its first message was appended, or found to be a repeat.
     Spliced(Splice),
+    /// The leg that writes dropped media on its side: its header came again and begins later.
+    Lost {
+        /// Whose.
+        conn: ConnId,
+        /// So many messages.
+        missing: u64,
+    },
     /// A leg is over and all of it is in the log. The next one may write already: see [`Stream::publisher`].
     LegEnded {
         /// Whose.

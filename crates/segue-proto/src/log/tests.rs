@@ -380,8 +380,12 @@ fn a_leg_that_directly_follows_and_starts_later_lost_something() {
     f.header(2, 2, 8);
     f.send(2, run(8, 5, 0));
     assert_eq!(f.stream.counts().missing, 3);
+    assert_eq!(f.splices().last().map(|s| s.missing), Some(3));
     f.header(2, 2, 15);
     assert_eq!(f.stream.counts().missing, 5, "the same leg's header again: it dropped media");
+    assert_eq!(f.events(), [Event::Lost { conn: ConnId(2), missing: 2 }]);
+    f.header(2, 2, 15);
+    assert_eq!((f.stream.counts().missing, f.events()), (5, vec![]), "and again, without a loss");
 }
 
 #[test]

@@ -48,6 +48,14 @@ pub(super) struct Active {
 }
 
 impl Line {
+    /// So many more messages are missing; `None` where that is not known.
+    fn add_missing(&mut self, missing: Option<u64>) {
+        self.missing = match (self.missing, missing) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
     /// A stream told alone came back.
     pub(super) fn back(&self) -> bool {
         self.tellings > 0 && self.delay.is_some()
@@ -97,11 +105,13 @@ impl Active {
             }
             Note::Spliced { serial, missing, delay } => {
                 if let Some(line) = self.lines.get_mut(&serial) {
-                    line.missing = match (line.missing, missing) {
-                        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-                        (a, b) => a.or(b),
-                    };
+                    line.add_missing(missing);
                     line.delay = Some(line.delay.map_or(delay, |d| d.max(delay)));
+                }
+            }
+            Note::Lost { serial, missing } => {
+                if let Some(line) = self.lines.get_mut(&serial) {
+                    line.add_missing(Some(missing));
                 }
             }
             Note::ViewerEnded => self.viewers_ended += 1,

@@ -21,7 +21,7 @@ pub use report::{Board, Phase, Publishers, Report, ServerState, StreamLine};
 pub use target::{BadTarget, MAX_TARGET, Target};
 
 use crate::config::FLUSH;
-use crate::hub::{Hub, Slot};
+use crate::hub::{Hub, Mail, Slot};
 use active::Active;
 
 /// A stream that comes back is told again so often.
@@ -174,6 +174,10 @@ impl Drain {
             state.cut = None;
             state.end_viewers = false;
             state.viewers.values_mut().for_each(|viewer| viewer.told = false);
+            for (conn, leg) in &mut state.legs {
+                leg.telling = false;
+                hub.post(*conn, Mail::Untell(*conn));
+            }
         }
         tracing::info!("drain cancelled");
         self.publish(now);

@@ -43,6 +43,8 @@ pub enum Mail {
         /// Counts down; the last of a batch releases the publisher.
         batch: Arc<Batch>,
     },
+    /// The drain was cancelled: a go-away that still waits for its keyframe, or to be repeated, is not sent.
+    Untell(ConnId),
     /// Close every connection, the server stops.
     Stop,
 }

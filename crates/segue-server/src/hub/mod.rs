@@ -317,6 +317,10 @@ impl Hub {
                     self.poke_drain();
                 }
                 log::Event::Spliced(splice) => self.spliced(slot, state, &splice),
+                log::Event::Lost { missing, .. } => {
+                    tracing::warn!(stream = %slot.id, missing, "its publisher dropped media");
+                    self.note(Note::Lost { serial: slot.serial, missing });
+                }
                 log::Event::Ended => {
                     state.ended = true;
                     readable = true;
@@ -348,7 +352,9 @@ impl Hub {
     }
 
     fn note(&self, event: Note) {
-        if self.is_draining() || matches!(event, Note::Left { told: Some(_), .. } | Note::Spliced { .. }) {
+        let of_told =
+            matches!(event, Note::Left { told: Some(_), .. } | Note::Spliced { .. } | Note::Lost { .. });
+        if self.is_draining() || of_told {
             locked(&self.notes).push(event);
             self.poke_drain();
         }

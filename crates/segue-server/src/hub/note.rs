@@ -62,6 +62,13 @@ pub enum Note {
         /// How long its boundary waited.
         delay: Duration,
     },
+    /// A publisher said that it dropped media of its leg.
+    Lost {
+        /// The stream's slot.
+        serial: u64,
+        /// So many messages.
+        missing: u64,
+    },
     /// A viewer that could not follow was ended.
     ViewerEnded,
 }

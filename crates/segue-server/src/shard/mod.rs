@@ -302,6 +302,7 @@ impl Shard {
                     self.core.hub.post(*conn, mail);
                 }
             }
+            Mail::Untell(conn) => self.with(number(conn), |conn, _| conn.untell()),
             Mail::Stop => {
                 self.stopped = true;
                 for number in self.conns.keys().copied().collect::<Vec<_>>() {

@@ -210,19 +210,33 @@ impl Conn {
 
     pub(super) fn tell_now(&mut self, core: &mut Core, tc_url: Option<&str>, now: Moment) {
         let segue = self.announce().segue;
-        let signal = self.session.go_away(tc_url, now);
         let Role::Publisher(publisher) = &mut self.role else { return };
         let slot = publisher.slot.clone();
         let mut state = slot.lock();
-        if let Some(leg) = state.legs.get_mut(&self.id) {
-            leg.telling = false;
-            leg.told = signal.or(leg.told);
+        // The drain that wanted it may have been cancelled meanwhile.
+        let Some(leg) = state.legs.get_mut(&self.id) else { return };
+        if !std::mem::take(&mut leg.telling) {
+            return;
         }
+        let mut signal = self.session.go_away(tc_url, now);
+        if signal.is_none() && self.session.repeat_go_away() {
+            // A quiet client that an earlier, cancelled drain told has one more coming.
+            signal = Some(GoAwaySignal::GoAwayMessage);
+        }
+        leg.told = signal.or(leg.told);
         if signal.is_some() {
             tracing::info!(stream = %slot.id, signal = crate::hub::signal_name(signal), "told its publisher to go");
             publisher.repeat_due = signal == Some(GoAwaySignal::GoAwayMessage) && !segue;
             state.log.told(self.id, now);
             core.settle(&slot, &mut state);
+        }
+    }
+
+    /// The drain was cancelled.
+    pub(super) fn untell(&mut self) {
+        if let Role::Publisher(publisher) = &mut self.role {
+            publisher.tell_by = None;
+            publisher.repeat_due = false;
         }
     }
 

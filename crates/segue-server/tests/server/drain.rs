@@ -368,6 +368,73 @@ fn after_a_cancel_a_second_drain_tells_everybody_again() {
 }
 
 #[test]
+fn a_cancelled_drain_withdraws_a_type_32_that_waits_for_its_keyframe() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", GO_AWAY);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 55);
+    w.begin_drain(request(None));
+    w.stream(publisher, &mut source, 5);
+    let hub = w.hub.clone();
+    w.drain.lock().cancel(&hub, w.now).unwrap();
+    w.run();
+    // Past the next keyframes, and past the patience in which one is waited for.
+    w.stream(publisher, &mut source, 10 * GOP as usize);
+    assert!(w.client(publisher).signals().is_empty());
+    assert_eq!(w.drain.lock().state(), ServerState::Running);
+    // The next drain tells it as if there had been none.
+    w.begin_drain(request(None));
+    w.stream(publisher, &mut source, GOP as usize);
+    assert_eq!(w.client(publisher).signals(), [(GoAwayMessage, None)]);
+    w.end(publisher);
+    assert_eq!(w.drain.board().report().publishers.moved, 1);
+}
+
+#[test]
+fn a_cancelled_drain_withdraws_the_repeat_and_the_next_one_uses_it() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", GO_AWAY);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 55);
+    w.begin_drain(request(None));
+    w.stream(publisher, &mut source, GOP as usize);
+    assert_eq!(w.client(publisher).signals().len(), 1);
+    let hub = w.hub.clone();
+    w.drain.lock().cancel(&hub, w.now).unwrap();
+    w.run();
+    w.stream(publisher, &mut source, 4 * GOP as usize);
+    assert_eq!(w.client(publisher).signals().len(), 1, "it was not repeated");
+    w.begin_drain(request(None));
+    w.stream(publisher, &mut source, 4 * GOP as usize);
+    assert_eq!(w.client(publisher).signals().len(), 2, "and no third");
+    w.end(publisher);
+    let report = w.drain.board().report();
+    assert_eq!((report.streams[0].told, report.publishers.moved), ("go-away", 1));
+}
+
+#[test]
+fn what_a_publisher_dropped_in_the_middle_of_a_leg_shows_in_the_drain() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.begin_drain(request(TO));
+    w.stream(publisher, &mut source, 10);
+    for _ in 0..7 {
+        source.next();
+    }
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 10);
+    w.end(publisher);
+    let report = w.drain.board().report();
+    assert_eq!(report.state, ServerState::Drained);
+    assert_eq!((report.streams[0].missing, report.streams[0].result), (Some(7), Some("lost")));
+    assert_eq!(report.publishers.lost, 1);
+    assert!(report.has_loss());
+}
+
+#[test]
 fn a_stream_that_comes_back_to_a_drained_server_is_drained_again() {
     let mut w = World::new();
     let publisher = w.publish("cam", SEGUE);

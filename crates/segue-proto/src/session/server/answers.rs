@@ -197,11 +197,14 @@ impl Session {
         Some(signal)
     }
 
-    /// Repeats a type 32, once, to a client without `segue` that may have missed it; else does nothing.
-    pub fn repeat_go_away(&mut self) {
-        if self.go_away.repeat() {
+    /// Repeats a type 32, once, to a client without `segue` that may have missed it; else does nothing. Returns whether
+    /// it was repeated.
+    pub fn repeat_go_away(&mut self) -> bool {
+        let repeats = self.go_away.repeat();
+        if repeats {
             self.writer.write(csid::CONTROL, &control::go_away(), &mut self.out);
         }
+        repeats
     }
 
     /// Everything up to `offset` (bytes after the handshake, as of [`consumed`](Self::consumed)) is handed on. May
