@@ -7,6 +7,8 @@ use std::path::Path;
 
 /// `FLV`, version 1, audio and video, nine bytes, and the size of no previous tag (Video File Format 10.1, E.2).
 pub const HEADER: [u8; 13] = *b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00";
+/// How the video tag begins with which ffmpeg's muxer ends a file: AVC, packet type 2 (E.4.3.1).
+pub const END_OF_SEQUENCE: &[u8] = &[0x17, 2];
 const FILE_HEADER: usize = 13;
 const TAG_HEADER: usize = 11;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::bench::{Bench, repository};
+use crate::flv::END_OF_SEQUENCE;
 use crate::process::{Output, run};
 use crate::segue::{self, SHORT};
 
@@ -126,9 +127,6 @@ pub fn assert_leg_viewed(leg: &Path, viewed: &Path) {
         assert!(lacking <= allowed, "type {kind}: {lacking} of {} are lacking at the start", leg.len());
     }
 }
-
-/// AVC, packet type 2.
-const END_OF_SEQUENCE: &[u8] = &[0x17, 2];
 
 /// Asserts that `tests/framehash.py` with these flags finds no fault either.
 pub fn confirm(bench: &Bench, sent: &Path, received: &[PathBuf], flags: &[&str]) {

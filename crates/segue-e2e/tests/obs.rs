@@ -1,8 +1,8 @@
 //! OBS 29 of Debian 12, the one encoder in the field that acts on type 32. What it recorded of itself is the reference:
 //! its packets, by payload, must be in the servers' recordings, each once and in order.
 //!
-//! OBS's recording and its stream round timestamps to the millisecond each in its own way, so messages are matched by
-//! payload here, and timestamps compared with [`ROUNDING`] to spare.
+//! OBS's recording and its stream round timestamps to the millisecond each in its own way. So messages are matched twice:
+//! by payload alone, and by `segue verify` against the recording on the stream's clock (`obs::as_streamed`).
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,8 @@ use segue_e2e::bench::Bench;
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::flv::{self, Tag};
 use segue_e2e::haproxy::{Backend, Haproxy};
-use segue_e2e::obs::Obs;
+use segue_e2e::ledger::{FAULTS, verify};
+use segue_e2e::obs::{Obs, as_streamed};
 use segue_e2e::process::Proc;
 use segue_e2e::segue::{Server, command};
 use segue_e2e::source::decodes_silently;
@@ -88,6 +89,36 @@ fn reference(recording: &Path) -> Vec<Tag> {
     tags
 }
 
+/// How many messages of a track were received before the first of `sent` or after its last.
+fn outside(sent: &[Tag], received: &[Tag], kind: u8) -> usize {
+    let bodies = |tags: &[Tag]| -> Vec<Vec<u8>> {
+        tags.iter().filter(|t| t.kind == kind && t.is_media()).map(|t| t.body.clone()).collect()
+    };
+    let (sent, received) = (bodies(sent), bodies(received));
+    let before = received.iter().position(|body| *body == sent[0]).expect("the reference's first message");
+    // None: the stream ended before the recording did.
+    let last = received.iter().rposition(|body| *body == sent[sent.len() - 1]);
+    before + last.map_or(0, |last| received.len() - 1 - last)
+}
+
+/// The same by `segue verify`: what OBS recorded, timestamps included, up to one constant for each leg. What was received
+/// and never recorded is what OBS streamed before or after it recorded: nothing of it may lie in between.
+fn assert_ledger(bench: &Bench, recording: &Path, legs: &[PathBuf]) {
+    let first = flv::read(&legs[0]);
+    let sent = as_streamed(&flv::read(recording), &first);
+    let reference = bench.path("obs-streamed.flv");
+    flv::write(&reference, &sent);
+    let verdict = verify(bench, &reference, legs, &["--offset-per-leg", "--no-overlap"]);
+    let received = read(legs);
+    let outside: usize = [8, 9].into_iter().map(|kind| outside(&sent, &received, kind)).sum();
+    println!("{outside} messages outside of the recording: {:?}", verdict.counts);
+    for fault in FAULTS {
+        let expected = if fault == "extra" { outside as i64 } else { 0 };
+        assert_eq!(verdict.count(fault), expected, "{fault}: {:#?}", verdict.output);
+    }
+    assert_eq!(verdict.count("overlap"), 0, "{:#?}", verdict.output);
+}
+
 /// OBS raced with itself: the scenario says nothing and is played again.
 struct Raced;
 
@@ -97,10 +128,10 @@ fn play(scenario: impl Fn() -> Result<(), Raced>) {
     for n in 1..=TRIES {
         match scenario() {
             Ok(()) => return,
-            Err(Raced) => println!("OBS acted twice on one signal, try {n} of {TRIES}"),
+            Err(Raced) => println!("OBS raced with itself, try {n} of {TRIES}"),
         }
     }
-    panic!("OBS acted twice on one signal {TRIES} times in a row");
+    panic!("OBS raced with itself {TRIES} times in a row");
 }
 
 /// OBS through HAProxy, on A; A drained; OBS goes on at B.
@@ -112,11 +143,11 @@ fn moves_through_haproxy(name: &str, network: Network) -> Result<(), Raced> {
     haproxy.wait_sees("first", "UP");
     haproxy.wait_sees("second", "UP");
     let proxy = FaultProxy::start(haproxy.addr, network);
-    let obs = Obs::start(&bench, &format!("rtmp://{}/live", proxy.addr()), KEY, AT_MOST);
+    let mut obs = Obs::start(&bench, &format!("rtmp://{}/live", proxy.addr()), KEY, AT_MOST);
     a.wait_recorded(STREAM, SOME, UP);
     let drain = a.drain(&bench, "drain", &["--settle", "1"], MOVED);
     assert_eq!(drain.code, 0, "{drain:?}");
-    b.wait_recorded(STREAM, SOME, MOVED);
+    obs.wait_recorded(&b, STREAM, SOME, MOVED);
     let stopped = obs.stop();
     let down: Vec<Vec<wire::Message>> =
         proxy.connections().iter().map(|c| wire::messages(&c.down().bytes)).collect();
@@ -143,6 +174,8 @@ fn moves_through_haproxy(name: &str, network: Network) -> Result<(), Raced> {
         let gap = after[0].place as i64 - before[before.len() - 1].place as i64 - 1;
         assert_eq!(gap, 0, "kind {kind}: messages missing between A's recording and B's");
     }
+    let legs = [a.recordings(STREAM), b.recordings(STREAM)].concat();
+    assert_ledger(&bench, &stopped.recording, &legs);
     Ok(())
 }
 
@@ -173,15 +206,15 @@ fn comes_back() -> Result<(), Raced> {
     let view = command(["play", &server.url(STREAM), "-o", seen.to_str().unwrap(), "--wait", "60"]);
     let mut view = Proc::start(&bench, "view", view);
     let proxy = FaultProxy::start(server.rtmp, Network::default());
-    let obs = Obs::start(&bench, &format!("rtmp://{}/live", proxy.addr()), KEY, AT_MOST);
+    let mut obs = Obs::start(&bench, &format!("rtmp://{}/live", proxy.addr()), KEY, AT_MOST);
     server.wait_recorded(STREAM, SOME, UP);
     let drain = server.drain(&bench, "drain", &["--stream", STREAM, "--settle", "0"], MOVED);
     assert_eq!(drain.code, 0, "{drain:?}");
     let before = server.recorded(STREAM);
-    server.wait_recorded(STREAM, before + SOME, MOVED);
+    obs.wait_recorded(&server, STREAM, before + SOME, MOVED);
     let stopped = obs.stop();
-    assert_eq!(view.wait(Duration::from_secs(30)), 0, "{}", view.stderr());
-    assert_eq!(server.stop(), 0);
+    let viewed = view.wait(Duration::from_secs(30));
+    let served = server.stop();
     // Told once, and gone; told again on the connection by which it came back, it would not survive.
     let down: Vec<Vec<wire::Message>> =
         proxy.connections().iter().map(|c| wire::messages(&c.down().bytes)).collect();
@@ -191,11 +224,13 @@ fn comes_back() -> Result<(), Raced> {
     if stopped.raced_with_itself() {
         return Err(Raced);
     }
+    assert_eq!((viewed, served), (0, 0), "{}", view.stderr());
     assert_eq!(told.len(), 2, "it came back once");
 
     let sent = reference(&stopped.recording);
     let legs = server.recordings(STREAM);
     assert_eq!(legs.len(), 2, "{legs:?}");
+    assert_ledger(&bench, &stopped.recording, &legs);
     for (what, received) in [("recordings", read(&legs)), ("viewer", flv::read(&seen))] {
         let mut steps = BTreeMap::new();
         for kind in [8, 9] {
