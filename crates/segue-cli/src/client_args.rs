@@ -42,8 +42,14 @@ impl ClientArgs {
 
 /// Tells a person what happened: a line each, above the progress bar.
 pub(crate) fn listener(progress: Progress) -> Box<dyn FnMut(Event) + Send> {
+    let mut last = String::new();
     Box::new(move |event| match event {
-        Event::Notice(notice) => progress.say(&notice.0),
+        // What is tried again and again is said once.
+        Event::Notice(notice) if notice.0 == last => {}
+        Event::Notice(notice) => {
+            progress.say(&notice.0);
+            last = notice.0;
+        }
         Event::Handover(record) => {
             if let Ok(json) = serde_json::to_string(&record) {
                 tracing::info!(record = %json, "hand-over");

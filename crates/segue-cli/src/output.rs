@@ -24,24 +24,28 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Opens `path`; stdout for `-` or without a path, unless that is a terminal.
+    /// Opens `path`; stdout for `-` or without a path, unless that is a terminal. What a file held is kept until there is
+    /// a first message to replace it; a file that was made for nothing is taken away.
     ///
     /// # Errors
     /// Wrong usage if FLV would go to a terminal; a failure if the file cannot be made.
     pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         match path.filter(|path| *path != Path::new("-")) {
             Some(path) => {
-                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-                Self::start(file)
+                let existed = path.exists();
+                let mut options = File::options();
+                let file = options.write(true).create(true).truncate(false).open(path);
+                let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+                Self::start(Destination::File { file, made: (!existed).then(|| path.to_owned()) })
             }
             None if io::stdout().is_terminal() => Err(wrong_usage(
                 "FLV is not for a terminal: name a file with -o, or pipe stdout into a player",
             )),
-            None => Self::start(io::stdout()),
+            None => Self::start(Destination::Other(Box::new(io::stdout()))),
         }
     }
 
-    fn start(to: impl Write + Send + 'static) -> anyhow::Result<Self> {
+    fn start(to: Destination) -> anyhow::Result<Self> {
         let (messages, queue) = mpsc::channel(WAITING);
         let (ended, end) = oneshot::channel();
         thread::Builder::new().name("output".into()).spawn(move || drop(ended.send(write(to, queue))))?;
@@ -60,20 +64,53 @@ impl Output {
     }
 }
 
+/// Where it goes.
+enum Destination {
+    File {
+        file: File,
+        /// Its path, if there was no such file before.
+        made: Option<PathBuf>,
+    },
+    Other(Box<dyn Write + Send>),
+}
+
 /// Writes as messages come, flushing whenever none waits, so that a player on a pipe sees them at once.
-fn write(mut to: impl Write, mut queue: mpsc::Receiver<MediaMessage>) -> io::Result<()> {
+fn write(to: Destination, mut queue: mpsc::Receiver<MediaMessage>) -> io::Result<()> {
+    let Some(first) = queue.blocking_recv() else {
+        return match to {
+            Destination::File { made: Some(path), .. } => std::fs::remove_file(path),
+            _ => Ok(()),
+        };
+    };
+    match to {
+        Destination::File { file, .. } => {
+            // A device has no length to cut off.
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            write_from(first, file, queue)
+        }
+        Destination::Other(to) => write_from(first, to, queue),
+    }
+}
+
+fn write_from(
+    first: MediaMessage,
+    mut to: impl Write,
+    mut queue: mpsc::Receiver<MediaMessage>,
+) -> io::Result<()> {
     let mut writer = Writer::new(true, true);
-    to.write_all(&writer.take())?;
-    while let Some(message) = queue.blocking_recv() {
-        let mut next = Some(message);
-        while let Some(message) = next {
+    let mut next = Some(first);
+    while let Some(first) = next {
+        writer.push(&first).map_err(io::Error::other)?;
+        while let Ok(message) = queue.try_recv() {
             writer.push(&message).map_err(io::Error::other)?;
-            next = queue.try_recv().ok();
         }
         to.write_all(&writer.take())?;
         to.flush()?;
+        next = queue.blocking_recv();
     }
-    to.flush()
+    Ok(())
 }
 
 /// The path as a person reads it.
@@ -115,10 +152,22 @@ mod tests {
                 Ok(())
             }
         }
-        let output = Output::start(Full).unwrap();
+        let output = Output::start(Destination::Other(Box::new(Full))).unwrap();
         let message = MediaMessage::new(TrackKind::Audio, Timestamp::ZERO, Bytes::from_static(b"\xaf\x01"));
         while output.push(message.clone()).await {}
         assert_eq!(output.close().await.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[tokio::test]
+    async fn without_a_message_a_file_stays_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (kept, new) = (dir.path().join("kept.flv"), dir.path().join("new.flv"));
+        std::fs::write(&kept, b"a show").unwrap();
+        for path in [&kept, &new] {
+            Output::open(Some(path)).unwrap().close().await.unwrap();
+        }
+        assert_eq!(std::fs::read(&kept).unwrap(), b"a show");
+        assert!(!new.exists());
     }
 
     #[test]

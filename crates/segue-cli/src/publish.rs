@@ -64,13 +64,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let mut input = Input::open(&source, args.looped).with_context(|| format!("cannot read {name}"))?;
     let report_file = args.client.report.as_deref().map(ReportFile::create).transpose()?;
     // Nobody is connected to before there is something to send.
-    let first = tokio::select! {
-        biased;
-        _ = stops.next() => bail!("stopped before {name} held anything to send"),
-        item = input.next() => match item {
-            Some(Item::Message(message)) => message,
-            Some(Item::Failed(error)) => return Err(error).context(name.to_owned()),
-            Some(Item::Truncated(_)) | None => bail!("{name} holds no whole message"),
+    let mut asked = false;
+    let first = loop {
+        tokio::select! {
+            biased;
+            _ = stops.next() => {
+                if !live_input || asked {
+                    bail!("stopped before {name} held anything to send");
+                }
+                asked = true;
+            }
+            item = input.next() => match item {
+                Some(Item::Message(message)) => break message,
+                Some(Item::Failed(error)) => return Err(error).context(name.to_owned()),
+                Some(Item::Truncated(_)) | None => bail!("{name} holds no whole message"),
+            }
         }
     };
 
@@ -89,7 +97,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let mut broken = None;
     {
         let mut feeding = std::pin::pin!(feed_all(first, &mut input, paced, &publisher, &progress, name));
-        let mut asked = false;
         loop {
             tokio::select! {
                 biased;
@@ -112,7 +119,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    let report = finish(publisher, &mut stops).await;
+    let report = finish(publisher, &mut stops, asked).await;
     progress.done();
     if let Some(file) = report_file {
         file.write(&report.handovers)?;
@@ -159,15 +166,19 @@ async fn feed_all(
     Ok(())
 }
 
-/// Waits for the server's last word; a signal aborts.
-async fn finish(publisher: Publisher, stops: &mut Stops) -> Report {
+/// Waits for the server's last word. The first request to stop is met by that already; a second one aborts.
+async fn finish(publisher: Publisher, stops: &mut Stops, mut asked: bool) -> Report {
     let aborter = publisher.aborter();
     let mut finishing = std::pin::pin!(publisher.finish());
     loop {
         tokio::select! {
             biased;
             report = &mut finishing => return report,
-            _ = stops.next() => aborter.abort(),
+            _ = stops.next() => {
+                if std::mem::replace(&mut asked, true) {
+                    aborter.abort();
+                }
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use segue_server::drain::Refused;
+use segue_server::drain::{Refused, ServerState};
 use segue_server::{Addresses, DrainDefaults, Handle, Server, ServerConfig, Switches};
 
 use crate::dialects::Dialects;
@@ -88,23 +88,25 @@ impl Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     // Before the first line: whoever reads it may send a signal at once.
     let mut stops = Stops::listen()?;
-    let deadline = args.drain_deadline;
     let server = Server::bind(args.config())?;
     let (addresses, handle) = (server.addresses(), server.handle());
     let running = server.spawn()?;
     let mut joined = tokio::task::spawn_blocking(move || running.join());
     announce(addresses)?;
 
-    let first = tokio::select! {
-        biased;
-        stop = stops.next() => stop,
-        ended = &mut joined => {
-            ended?.context("the server failed")?;
-            return Ok(Exit::Done);
+    loop {
+        let stop = tokio::select! {
+            biased;
+            stop = stops.next() => stop,
+            ended = &mut joined => {
+                ended?.context("the server failed")?;
+                return Ok(Exit::Done);
+            }
+        };
+        if stop == Stop::Interrupt || drained(&handle, &mut stops).await {
+            break;
         }
-    };
-    if first != Stop::Interrupt {
-        drained(&handle, &mut stops, deadline + PATIENCE).await;
+        complain("the drain was cancelled; serving on");
     }
     // None after a drain, unless one came back or would not go.
     let cut = handle.publishers() > 0;
@@ -133,23 +135,26 @@ fn announce(addresses: Addresses) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Drains, or waits for the drain that is under way; until a signal, or the end of patience, at the latest.
-async fn drained(handle: &Handle, stops: &mut Stops, patience: Duration) {
-    match handle.drain(handle.default_drain()) {
-        // The API began one: it is waited for as it is, or is over.
-        Ok(_) | Err(Refused::Busy) => {}
-        Err(refused) => complain(&format!("cannot drain: {refused}")),
+/// Drains, or waits for the drain that is under way as it is; until a signal, or the end of patience, at the latest.
+/// Returns false if the drain was cancelled: then the server runs as before.
+async fn drained(handle: &Handle, stops: &mut Stops) -> bool {
+    if let Err(refused) = handle.drain(handle.default_drain())
+        && !matches!(refused, Refused::Busy | Refused::Drained)
+    {
+        complain(&format!("cannot drain: {refused}"));
     }
     let asked = Instant::now();
+    let report = handle.report();
+    let left = Duration::try_from_secs_f64(report.deadline - report.elapsed).unwrap_or_default();
     let waiting = handle.clone();
-    let mut end = tokio::task::spawn_blocking(move || waiting.wait_drained(patience));
+    let mut end = tokio::task::spawn_blocking(move || waiting.wait_drained(left + PATIENCE));
     loop {
         tokio::select! {
             biased;
-            _ = &mut end => return,
+            report = &mut end => return report.map_or(true, |report| report.state != ServerState::Running),
             stop = stops.next() => {
                 if stop == Stop::Interrupt || asked.elapsed() >= SAME_WISH {
-                    return;
+                    return true;
                 }
             }
         }

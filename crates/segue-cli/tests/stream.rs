@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use common::{Process, Server, clip, ended, file, run, segue};
@@ -174,8 +174,7 @@ fn one_stream_is_told_and_comes_back_and_the_server_goes_on() {
     let publish =
         Process::start(&mut segue(["publish", "--loop", source.to_str().unwrap(), &server.url("live/x")]));
     play.read(FLOWING);
-    let target = format!("rtmp://{}", server.rtmp);
-    let drain = ["drain", "--admin", &server.admin, "--stream", "live/x", "--to", &target];
+    let drain = ["drain", "--admin", &server.admin, "--stream", "live/x"];
     let (code, out, err) = ended(&run(drain));
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains(" result=moved ") && out.contains("running: 1 streams, 1 moved"), "{out}");
@@ -207,6 +206,101 @@ fn sigterm_drains_to_the_configured_server() {
     assert_eq!(code, 0, "{err}");
     let (code, _, err) = play.end();
     assert_eq!(code, 0, "{err}");
+}
+
+/// A source that is never cut before the deadline, and the server that is to drain under it.
+fn unaware(dir: &std::path::Path, server: &Server) -> (Process, Process) {
+    let source = file(dir, "clip.flv", clip(0..50));
+    let url = server.url("live/x");
+    let mut play = Process::start(&mut segue(["play", &url, "-o", "-", "--announce", "none", "--plain"]));
+    let publish = ["publish", "--loop", source.to_str().unwrap(), &url, "--announce", "none", "--plain"];
+    let publish = Process::start(&mut segue(publish));
+    play.read(FLOWING);
+    (play, publish)
+}
+
+#[test]
+fn a_drain_that_is_cancelled_after_sigterm_leaves_the_server_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start_with(dir.path(), "a", &["--drain-deadline", "1"]);
+    let (mut play, publish) = unaware(dir.path(), &server);
+    // The API's drain has a deadline of its own; SIGTERM waits for it, and not for its own.
+    let waiting = ["drain", "--admin", &server.admin, "--deadline", "300"];
+    let waiting = Process::start(&mut segue(waiting));
+    play.read(220);
+    let begun = || ended(&run(["drain", "--admin", &server.admin, "--json"])).0 == 1;
+    while !begun() {}
+    server.signal("TERM");
+    // Longer than its own deadline.
+    play.read(3 * 25 * 220);
+    let (code, _, err) = ended(&run(["drain", "--admin", &server.admin, "--cancel"]));
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(waiting.end().0, 1);
+    play.read(FLOWING);
+    publish.signal("INT");
+    assert_eq!(publish.end().0, 0);
+    assert_eq!(play.end().0, 0);
+    // And it can be told again.
+    assert_eq!(server.stop("TERM"), 0);
+}
+
+#[test]
+fn a_viewer_of_a_server_that_is_stopped_goes_on_when_there_is_one_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path(), "a");
+    let source = file(dir.path(), "clip.flv", clip(0..50));
+    let url = server.url("live/x");
+    let mut play = Process::start(&mut segue(["play", &url, "-o", "-"]));
+    let publish = Process::start(&mut segue(["publish", "--loop", source.to_str().unwrap(), &url]));
+    play.read(FLOWING);
+    server.stop("INT");
+    let rtmp = server.rtmp.clone();
+    let _again = Server::start_at(dir.path(), "again", &rtmp);
+    // More than was there before it stopped.
+    play.read(3 * FLOWING);
+    publish.signal("INT");
+    let (code, _, err) = publish.end();
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = play.end();
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
+fn one_ctrl_c_at_the_end_of_a_file_does_not_abort() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = file(dir.path(), "clip.flv", clip(0..5));
+    // A server that accepts and never answers.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rtmp://{}/live/x", mute.local_addr().unwrap());
+    let publish = Process::start(&mut segue(["publish", "--no-pace", source.to_str().unwrap(), &url]));
+    let (mut peer, _) = mute.accept().unwrap();
+    peer.read_exact(&mut [0; 1537]).unwrap();
+    publish.signal("INT");
+    drop((peer, mute));
+    let (code, _, err) = publish.end();
+    assert!(code == 1 && !err.contains("aborted"), "{err}");
+}
+
+#[test]
+fn the_report_of_a_plain_publish_says_that_nothing_was_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), "a");
+    let source = file(dir.path(), "clip.flv", clip(0..10));
+    let report = dir.path().join("report.json");
+    let (source, to) = (source.to_str().unwrap(), report.to_str().unwrap());
+    let read = || serde_json::from_str::<Value>(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    let (code, _, err) = ended(&run(["publish", source, &server.url("live/x"), "--plain", "--report", to]));
+    assert_eq!(code, 0, "{err}");
+    let records = read();
+    assert_eq!(records.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&records[0]["confirmed"], &records[0]["result"]),
+        (&Value::Bool(false), &Value::from("ended"))
+    );
+    let (code, _, err) = ended(&run(["publish", source, &server.url("live/y"), "--report", to]));
+    assert_eq!((code, read()), (0, Value::Array(vec![])), "{err}");
+    let (code, ..) = ended(&run(["publish", "Cargo.toml", &server.url("live/y"), "--report", to]));
+    assert_eq!((code, read()), (1, Value::Array(vec![])));
 }
 
 #[test]

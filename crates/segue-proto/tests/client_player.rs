@@ -123,7 +123,7 @@ fn h28_told_to_go_it_follows_its_publisher_by_index() {
         watch.assert_contiguous();
         let record = &watch.world.records[0];
         assert_eq!(watch.world.records.len(), 1);
-        assert_eq!((record.cause, record.signal), (Cause::Drain, Signal::ReconnectRequest));
+        assert_eq!((record.cause, record.signal), (Some(Cause::Drain), Signal::ReconnectRequest));
         assert_eq!((record.from.as_deref(), record.to.as_deref()), (Some("a:1935"), Some("b:1935")));
         assert_eq!((record.result, record.missing), (HandoverResult::Moved, Some(0)));
         assert_eq!((record.new_first_ts, record.old_last_ts), (Some(8000), Some(7960)));
@@ -218,7 +218,7 @@ fn h04_a_server_that_dies_is_looked_for_and_nothing_is_lost() {
     assert_eq!(watch.end("a").missing, 0);
     watch.assert_contiguous();
     let record = &watch.world.records[0];
-    assert_eq!((record.cause, record.signal, record.missing), (Cause::Crash, Signal::None, Some(0)));
+    assert_eq!((record.cause, record.signal, record.missing), (Some(Cause::Crash), Signal::None, Some(0)));
 }
 
 /// A small generator for the choices of the tests below.

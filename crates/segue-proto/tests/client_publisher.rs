@@ -139,7 +139,7 @@ fn moved(mut show: Show, told: u64) -> Show {
     show.assert_exact();
     let record = &show.world.records[0];
     assert_eq!(show.world.records.len(), 1);
-    assert_eq!((record.cause, record.signal), (Cause::Drain, Signal::ReconnectRequest));
+    assert_eq!((record.cause, record.signal), (Some(Cause::Drain), Signal::ReconnectRequest));
     assert_eq!((record.result, record.confirmed), (HandoverResult::Moved, Some(true)));
     assert_eq!((record.from.as_deref(), record.to.as_deref()), (Some("a:1935"), Some("b:1935")));
     assert_eq!((record.missing, record.overlap, record.delay_ms), (Some(0), Some(0), Some(0)));
@@ -353,7 +353,7 @@ fn h04_a_crash_replays_from_the_keyframe_before_what_is_not_acknowledged() {
     assert_eq!((outcome.confirmed, outcome.missing), (Some(true), 0));
     show.assert_nothing_missing();
     let record = &show.world.records[0];
-    assert_eq!((record.cause, record.signal, record.missing), (Cause::Crash, Signal::None, Some(0)));
+    assert_eq!((record.cause, record.signal, record.missing), (Some(Cause::Crash), Signal::None, Some(0)));
     assert_eq!((record.confirmed, record.overlap), (Some(false), None));
     assert!(record.delay_ms.unwrap() > 1900);
 }
@@ -677,7 +677,7 @@ fn a_server_that_cuts_with_a_last_word_is_left_with_proof() {
     assert_eq!(show.finish().missing, 0);
     show.assert_nothing_missing();
     let record = &show.world.records[0];
-    assert_eq!((record.cause, record.confirmed, record.missing), (Cause::Crash, Some(true), Some(0)));
+    assert_eq!((record.cause, record.confirmed, record.missing), (Some(Cause::Crash), Some(true), Some(0)));
     assert!(record.overlap.unwrap() > 0, "from the keyframe before");
 }
 

@@ -68,7 +68,8 @@ impl Handle {
         self.drain.board().report()
     }
 
-    /// Blocks until the server is drained, or `patience` is over; the newest report in both cases.
+    /// Blocks until the server is drained, its drain is cancelled, or `patience` is over; the newest report in each
+    /// case.
     pub fn wait_drained(&self, patience: Duration) -> Report {
         self.drain.board().wait_drained(patience)
     }

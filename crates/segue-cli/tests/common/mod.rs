@@ -114,10 +114,19 @@ impl Server {
 
     /// The same with further arguments.
     pub(crate) fn start_with(dir: &Path, name: &str, more: &[&str]) -> Self {
+        Self::launch(dir, name, "127.0.0.1:0", more)
+    }
+
+    /// On this address for RTMP.
+    pub(crate) fn start_at(dir: &Path, name: &str, rtmp: &str) -> Self {
+        Self::launch(dir, name, rtmp, &[])
+    }
+
+    fn launch(dir: &Path, name: &str, rtmp: &str, more: &[&str]) -> Self {
         let record = dir.join(name);
         let any = "127.0.0.1:0";
         let mut command =
-            segue(["serve", "--rtmp", any, "--http", any, "--admin", any, "--drain-settle", "0"]);
+            segue(["serve", "--rtmp", rtmp, "--http", any, "--admin", any, "--drain-settle", "0"]);
         command.args(more).arg("--record").arg(&record).env("SEGUE_LOG", "trace").stdout(Stdio::piped());
         let log = dir.join(format!("{name}.log"));
         command.stderr(std::fs::File::create(&log).unwrap());

@@ -61,7 +61,17 @@ struct Conn {
     /// It was told to go.
     told: bool,
     unpublished: bool,
+    /// Its server said that the stream has ended, in its way: one that announced `segue` by UnpublishNotify or Play.Stop,
+    /// others by StreamEOF alone, too.
+    stopped: bool,
     backoff: Backoff,
+}
+
+impl Conn {
+    /// Whether its server announced `segue`.
+    fn has_segue(&self) -> bool {
+        self.session.as_ref().and_then(Session::server).is_some_and(|server| server.segue)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -195,6 +205,7 @@ impl Player {
             }
             Event::Unpublished | Event::PlayStopped | Event::StreamEof => {
                 conn.unpublished |= event == Event::Unpublished;
+                conn.stopped |= event != Event::StreamEof || !conn.has_segue();
                 if !is_next {
                     self.leg_ended(id, now);
                 } else if conn.phase == Phase::Asked {
@@ -229,11 +240,11 @@ impl Player {
         conn.phase = Phase::AskAgain(now + conn.backoff.next(&mut self.rng));
     }
 
-    /// The connection that delivers says that there is no more. If it was told to go, that is the leg's end and not the
-    /// stream's.
+    /// The connection that delivers says that there is no more. If it was told to go, or its server is one that says so
+    /// when a stream ends and has not, that is the leg's end and not the stream's.
     fn leg_ended(&mut self, id: ConnId, now: Moment) {
         let Some(conn) = self.conns.get(&id).filter(|_| self.main == Some(id)) else { return };
-        if !conn.told {
+        if !conn.told && conn.stopped {
             return self.done(Ending::Complete);
         }
         self.unpublished |= conn.unpublished;
@@ -305,7 +316,7 @@ impl Player {
         Record {
             stream: self.config.url.stream_id(),
             at: None,
-            cause: pursuit.map_or(crate::handover::record::Cause::Crash, |pursuit| pursuit.cause),
+            cause: Some(pursuit.map_or(crate::handover::record::Cause::Crash, |pursuit| pursuit.cause)),
             signal: pursuit.and_then(|pursuit| pursuit.signal).into(),
             from,
             to: None,

@@ -189,10 +189,15 @@ impl Publisher {
 
     fn event(&mut self, conn: ConnId, event: Event, now: Moment) {
         let is_candidate = self.is_candidate(conn);
+        let to_leave = self.server_to_leave();
         let Some(leg) = self.legs.get_mut(&conn) else { return };
         match event {
             Event::Connected(info) => {
                 leg.segue = info.segue && self.config.segue;
+                if to_leave.is_some() && info.server_id == to_leave {
+                    let why = "it is the server that sent us away";
+                    return self.candidate_failed(Failure::Refused, why, now);
+                }
                 if info.draining && !self.handover.takes_draining() {
                     return self.candidate_failed(Failure::Draining, "the server is draining", now);
                 }

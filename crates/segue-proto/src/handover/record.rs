@@ -12,8 +12,8 @@ pub struct Record {
     pub stream: String,
     /// When, in RFC 3339. Nothing here knows the time of day: whoever runs the machine fills it in.
     pub at: Option<String>,
-    /// Why.
-    pub cause: Cause,
+    /// Why; `None` where the stream did not move: it ended, at a server that could not prove that it has all of it.
+    pub cause: Option<Cause>,
     /// Which signal asked for it.
     pub signal: Signal,
     /// The server left, `host:port`.

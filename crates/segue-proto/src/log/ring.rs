@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::leg::StreamHash;
+use crate::media::MediaMessage;
 use crate::session::Resume;
 
 use super::entry::Entry;
@@ -94,6 +95,16 @@ impl Ring {
     /// Newest first.
     pub(super) fn newest(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.iter().rev()
+    }
+
+    /// Whether it has this message, by its publisher's timestamp and its payload.
+    pub(super) fn holds(&self, message: &MediaMessage) -> bool {
+        let same = |e: &&Arc<Entry>| {
+            e.raw_timestamp == message.timestamp
+                && e.message.kind == message.kind
+                && e.message.payload == message.payload
+        };
+        self.newest().find(same).is_some()
     }
 
     /// Appends `entry`, whose `seq` is [`next_seq`](Self::next_seq), and drops what the bounds no longer keep.

@@ -108,6 +108,16 @@ impl Stream {
         matches!(self.writer, Writer::Over)
     }
 
+    /// Whether what `conn` sends is not taken any more: another connection has the claim, or the stream is over.
+    pub fn refuses(&self, conn: ConnId) -> bool {
+        self.publisher() != Some(conn) && !self.candidates.iter().any(|c| c.request.conn == conn)
+    }
+
+    /// Whether the log still holds this very message: with the timestamp that its publisher gave it.
+    pub fn holds(&self, message: &MediaMessage) -> bool {
+        self.ring.holds(message)
+    }
+
     /// Whether media of `conn` wait in the hold: they are received but not yet in the log.
     pub fn is_held(&self, conn: ConnId) -> bool {
         self.candidates.iter().any(|c| c.request.conn == conn)

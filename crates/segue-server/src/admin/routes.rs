@@ -204,7 +204,7 @@ fn answer(result: Result<Report, Refused>) -> Response {
         Err(refused) => {
             let status = match refused {
                 Refused::NoStream => StatusCode::NOT_FOUND,
-                Refused::Busy | Refused::NotDraining => StatusCode::CONFLICT,
+                Refused::Busy | Refused::Drained | Refused::NotDraining => StatusCode::CONFLICT,
             };
             error(status, &refused.to_string()).into_response()
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use segue_proto::Moment;
+use segue_proto::caps::Announce;
 use segue_proto::log::ConnId;
 use segue_proto::session::GoAwaySignal;
 
@@ -13,13 +14,24 @@ use super::report::{Phase, Publishers, Report, ServerState, StreamLine};
 use super::{MAX_TELL_AGAIN, Request, TELL_AGAIN_AFTER, Target, signal_for};
 use crate::hub::{Batch, CutPlan, Hub, Mail, Note, Outcome, Slot, State};
 
+/// No later than after this part of the time until the deadline is anybody told, whatever the settle and the spread: who
+/// is cut untold could not even try.
+const LATEST_TELL: f64 = 0.5;
+/// A stream that is told alone, with no address, most likely comes back here at once: its return is waited for so long,
+/// to have what it lost in the report.
+const RETURN_WAIT: Duration = Duration::from_secs(2);
 /// While a drain is under way everything is looked at so often at least.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) slot: Arc<Slot>,
+    /// When viewers who get an address are told.
+    address_at: Moment,
+    /// When everybody is.
     pub(super) tell_at: Moment,
+    /// When its publisher left, told.
+    left_at: Option<Moment>,
     pub(super) tellings: u32,
     pub(super) last_told: Option<Moment>,
     /// Whom this drain told last: a stream that comes back is another connection.
@@ -34,6 +46,8 @@ pub(super) struct Line {
 
 #[derive(Debug)]
 pub(super) struct Active {
+    /// Counts this server's drains.
+    pub(super) number: u64,
     pub(super) request: Request,
     pub(super) began: Moment,
     /// `Some`: only this stream, the server stays running.
@@ -60,6 +74,17 @@ impl Line {
     pub(super) fn back(&self) -> bool {
         self.tellings > 0 && self.delay.is_some()
     }
+
+    /// Whether a stream that is told alone is done with: it came back or ended, or left for where it was sent.
+    pub(super) fn done(&self, addressed: bool, now: Moment) -> bool {
+        match self.outcome {
+            Some(Outcome::Moved) => addressed || self.left_at.is_some_and(|at| now >= at + RETURN_WAIT),
+            Some(Outcome::Lost) => self.slot.lock().ended,
+            Some(Outcome::Ended | Outcome::Cut) => true,
+            // What its old connection still sends may be lost, and is to be in the report.
+            None => self.back() && self.slot.lock().is_alone(),
+        }
+    }
 }
 
 impl Active {
@@ -68,23 +93,28 @@ impl Active {
         if self.lines.contains_key(&slot.serial) || (state.epoch() == 0 && state.legs.is_empty()) {
             return;
         }
-        let addressed = self.request.to.is_some()
-            && state
-                .publisher()
-                .is_some_and(|(_, leg)| signal_for(&leg.announce) == Some(GoAwaySignal::ReconnectRequest));
+        let publisher = state.publisher().map(|(_, leg)| self.is_addressed(&leg.announce));
+        let spread = jitter(seed, &slot.id, self.request.over);
+        let address_at = (self.began + spread).max(now);
         // Only a load balancer's check of readiness needs time to notice, and only clients without an address meet it.
-        let settle = if addressed || self.only.is_some() { Duration::ZERO } else { self.request.settle };
-        let tell_at = (self.began + settle + jitter(seed, &slot.id, self.request.over)).max(now);
-        let outcome = state.legs.is_empty().then_some(Outcome::Lost);
+        let settle =
+            if publisher == Some(true) || self.only.is_some() { Duration::ZERO } else { self.request.settle };
+        let tell_at =
+            (self.began + (settle + spread).min(self.request.deadline.mul_f64(LATEST_TELL))).max(now);
+        // Nobody publishes: it lives on for its grace. Who was told and left is not waited for.
+        let signal = state.last_left.flatten().filter(|_| state.legs.is_empty());
+        let outcome = state.legs.is_empty().then_some(signal.map_or(Outcome::Lost, |_| Outcome::Moved));
         self.lines.insert(
             slot.serial,
             Line {
                 slot: slot.clone(),
+                address_at,
                 tell_at,
+                left_at: None,
                 tellings: 0,
                 last_told: None,
                 told_conn: None,
-                signal: None,
+                signal,
                 outcome,
                 ever_cut: false,
                 missing: None,
@@ -94,12 +124,18 @@ impl Active {
         );
     }
 
-    pub(super) fn note(&mut self, event: Note) {
+    /// Whether a client that announced this is told where to.
+    fn is_addressed(&self, announce: &Announce) -> bool {
+        self.request.to.is_some() && signal_for(announce) == Some(GoAwaySignal::ReconnectRequest)
+    }
+
+    pub(super) fn note(&mut self, event: Note, now: Moment) {
         match event {
             Note::Left { slot, told, outcome } => {
                 if let Some(line) = self.lines.get_mut(&slot.serial) {
                     line.signal = told.or(line.signal);
                     line.outcome = Some(outcome);
+                    line.left_at = Some(now);
                     line.ever_cut |= outcome == Outcome::Cut;
                 }
             }
@@ -125,9 +161,11 @@ impl Active {
         if publisher.is_some() {
             line.outcome = None;
         }
-        if now < line.tell_at {
+        if now < line.address_at.min(line.tell_at) {
             return;
         }
+        // Until everybody is told, viewers who get an address are.
+        let all = now >= line.tell_at;
         let target = self.request.to.as_ref();
         let again_at = line.last_told.map(|at| at + TELL_AGAIN_AFTER);
         let may_tell = match self.only {
@@ -136,16 +174,21 @@ impl Active {
         };
         let told = line.told_conn;
         let untold = publisher.filter(|(conn, leg)| {
-            may_tell && !leg.telling && told != Some(*conn) && signal_for(&leg.announce).is_some()
+            all && may_tell && !leg.telling && told != Some(*conn) && signal_for(&leg.announce).is_some()
         });
         let first = untold.is_some() || line.tellings == 0;
         let viewers: Vec<(ConnId, Option<String>)> = state
             .viewers
             .iter_mut()
-            .filter(|(_, viewer)| !viewer.told && signal_for(&viewer.announce).is_some())
+            .filter(|(_, viewer)| viewer.told != Some(self.number))
+            .filter(|(_, viewer)| match signal_for(&viewer.announce) {
+                Some(GoAwaySignal::ReconnectRequest) => all || target.is_some(),
+                Some(GoAwaySignal::GoAwayMessage) => all,
+                None => false,
+            })
             .filter(|_| self.only.is_none() || (first && target.is_some()))
             .map(|(conn, viewer)| {
-                viewer.told = true;
+                viewer.told = Some(self.number);
                 (*conn, target.map(|target| target.tc_url(&viewer.tc_url)))
             })
             .collect();
@@ -157,7 +200,9 @@ impl Active {
             line.signal = signal_for(&leg.announce);
             if let Some(leg) = state.legs.get_mut(&conn) {
                 leg.telling = true;
-                leg.target = target.map(|target| target.authority().to_owned());
+                // Type 32 has no place for it.
+                let named = target.filter(|_| line.signal == Some(GoAwaySignal::ReconnectRequest));
+                leg.target = named.map(|target| target.authority().to_owned());
             }
             tell(conn, target.map(|target| target.tc_url(&leg.tc_url)), Batch::new(1, None))
         });
@@ -181,9 +226,11 @@ impl Active {
     pub(super) fn next_look(&self, now: Moment) -> Moment {
         let deadline = self.began + self.request.deadline;
         let tells = self.lines.values().filter_map(|line| match line.last_told {
-            None => Some(line.tell_at),
+            None => {
+                Some(if line.address_at > now { line.address_at.min(line.tell_at) } else { line.tell_at })
+            }
             Some(at) if line.outcome.is_none() => Some(at + TELL_AGAIN_AFTER),
-            Some(_) => None,
+            Some(_) => line.left_at.map(|at| at + RETURN_WAIT),
         });
         let due = tells.chain([deadline]).filter(|at| *at > now);
         due.fold(now + LOOK_EVERY, Moment::min)

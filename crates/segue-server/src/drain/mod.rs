@@ -52,6 +52,9 @@ pub enum Refused {
     /// One at a time.
     #[error("a drain is under way already")]
     Busy,
+    /// It was, and has not been taken back.
+    #[error("the server is drained already")]
+    Drained,
     /// Nothing to cancel.
     #[error("there is no drain to cancel")]
     NotDraining,
@@ -92,13 +95,15 @@ pub struct Drain {
     seed: u64,
     board: Arc<Board>,
     state: ServerState,
+    /// Drains begun so far.
+    begun: u64,
     active: Option<Active>,
 }
 
 impl Drain {
     /// A drain that has not begun. `seed` is for the jitter.
     fn new(seed: u64) -> Self {
-        Self { seed, board: Arc::default(), state: ServerState::Running, active: None }
+        Self { seed, board: Arc::default(), state: ServerState::Running, begun: 0, active: None }
     }
 
     /// The server's state.
@@ -114,6 +119,9 @@ impl Drain {
     pub fn begin(&mut self, hub: &Hub, request: Request, now: Moment) -> Result<Report, Refused> {
         // The whole server goes before one stream; of two that are told alone, the first has its report to the end.
         let telling = self.active.as_ref().is_some_and(|active| !active.done);
+        if self.state == ServerState::Drained {
+            return Err(Refused::Drained);
+        }
         if self.state != ServerState::Running || (telling && request.stream.is_some() && !request.dry_run) {
             return Err(Refused::Busy);
         }
@@ -123,6 +131,7 @@ impl Drain {
         };
         let dry_run = request.dry_run;
         let mut active = Active {
+            number: self.begun + 1,
             request,
             began: now,
             only: only.as_ref().map(|slot| slot.serial),
@@ -149,6 +158,7 @@ impl Drain {
             hub.set_draining(true);
             tracing::info!(streams = active.lines.len(), deadline = ?active.request.deadline, "draining");
         }
+        self.begun = active.number;
         self.active = Some(active);
         hub.take_notes();
         self.publish(now);
@@ -173,7 +183,7 @@ impl Drain {
             let mut state = slot.lock();
             state.cut = None;
             state.end_viewers = false;
-            state.viewers.values_mut().for_each(|viewer| viewer.told = false);
+            state.viewers.values_mut().for_each(|viewer| viewer.told = None);
             for (conn, leg) in &mut state.legs {
                 leg.telling = false;
                 hub.post(*conn, Mail::Untell(*conn));
@@ -205,7 +215,7 @@ impl Drain {
             tracing::info!("a stream came back, draining again");
         }
         for event in events {
-            active.note(event);
+            active.note(event, now);
         }
         let deadline = active.began + active.request.deadline;
         let slots: Vec<_> = hub.streams();
@@ -221,10 +231,9 @@ impl Drain {
             }
         }
         if let Some(serial) = active.only {
-            let over =
-                active.lines.get(&serial).is_none_or(|line| line.outcome.is_some() && line.slot.lock().ended)
-                    || now >= deadline;
-            if over || active.lines.get(&serial).is_some_and(|line| line.back()) {
+            let addressed = active.request.to.is_some();
+            let over = active.lines.get(&serial).is_none_or(|line| line.done(addressed, now));
+            if over || now >= deadline {
                 active.done = true;
                 if let Some(line) = active.lines.get_mut(&serial) {
                     line.stayed = line.outcome.is_none() && line.delay.is_none();

@@ -130,12 +130,13 @@ impl Board {
         self.changed.notify_all();
     }
 
-    /// Blocks until the server is drained, or `patience` is over. Returns the newest report in both cases.
+    /// Blocks until the server is drained, its drain is cancelled, or `patience` is over. Returns the newest report in
+    /// each case. To be called while it is draining.
     pub fn wait_drained(&self, patience: Duration) -> Report {
         let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         let (report, _) = self
             .changed
-            .wait_timeout_while(report, patience, |report| report.state != ServerState::Drained)
+            .wait_timeout_while(report, patience, |report| report.state == ServerState::Draining)
             .unwrap_or_else(PoisonError::into_inner);
         report.clone()
     }

@@ -89,11 +89,15 @@ impl Hub {
                 record = Some(Record {
                     stream: slot.id.clone(),
                     at: None,
-                    cause: Cause::Drain,
+                    cause: Some(Cause::Drain),
                     signal: leg.told.into(),
                     from: Some(self.config.address.clone()),
-                    to: if outcome == Outcome::Moved { leg.target.clone() } else { None },
-                    old_last_ts: state.last_timestamp(),
+                    // Where it was sent, unless it is back already.
+                    to: leg
+                        .target
+                        .clone()
+                        .filter(|_| outcome == Outcome::Moved && state.publisher().is_none()),
+                    old_last_ts: leg.last_ts.or_else(|| state.last_timestamp()),
                     new_first_ts: None,
                     missing: None,
                     overlap: None,
@@ -102,6 +106,7 @@ impl Hub {
                     result: outcome.result(),
                 });
             }
+            tracing::info!(stream = %slot.id, peer = %leg.peer, how = ?outcome, "its publisher left");
             self.note(Note::Left { slot: slot.clone(), told: leg.told, outcome });
         }
         self.settle(slot, &mut state);
@@ -113,9 +118,15 @@ impl Hub {
         record
     }
 
+    /// So many messages of a stream are lost.
+    pub fn lost(&self, slot: &Slot, missing: u64) {
+        self.note(Note::Lost { serial: slot.serial, missing });
+    }
+
     /// A connection whose leg is over waits for nothing any more.
     pub fn settled(&self, slot: &Slot, conn: ConnId) {
         slot.lock().settling.remove(&conn);
+        self.poke_drain();
     }
 
     /// The recorder got on with a stream: acknowledgements of its publishers may go on.
@@ -133,16 +144,22 @@ impl Hub {
         if !splice.follows {
             return;
         }
-        let last = state.last_left.take();
+        let old_last = splice.old_last.map(|ts| ts.as_millis());
+        let mut told = state.last_left.take().flatten();
+        // The leg that it follows may still be here.
+        for (_, old) in state.legs.iter_mut().filter(|(conn, _)| **conn != splice.conn) {
+            old.last_ts = old.last_ts.or(old_last);
+            told = told.or(old.told);
+        }
         let missing = (splice.exact || splice.missing > 0).then_some(splice.missing);
         self.record(Record {
             stream: slot.id.clone(),
             at: None,
-            cause: if last.is_some_and(|told| told.is_some()) { Cause::Drain } else { Cause::Crash },
-            signal: last.flatten().into(),
+            cause: Some(if told.is_some() { Cause::Drain } else { Cause::Crash }),
+            signal: told.into(),
             from: Some(self.config.address.clone()),
             to: Some(self.config.address.clone()),
-            old_last_ts: splice.old_last.map(|ts| ts.as_millis()),
+            old_last_ts: old_last,
             new_first_ts: Some(splice.new_first.as_millis()),
             missing,
             overlap: None,

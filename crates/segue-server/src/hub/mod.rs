@@ -291,6 +291,7 @@ impl Hub {
                     let grants = state.grants;
                     if let Some(leg) = state.legs.get_mut(&conn) {
                         leg.granted = grants;
+                        tracing::info!(stream = %slot.id, peer = %leg.peer, "publishing");
                     }
                     state.end_viewers = false;
                     state.cut = None;
@@ -302,7 +303,9 @@ impl Hub {
                     self.poke_drain();
                 }
                 log::Event::Refused { conn, code, description } => {
-                    state.legs.remove(&conn);
+                    if let Some(leg) = state.legs.remove(&conn) {
+                        tracing::info!(stream = %slot.id, peer = %leg.peer, description, "refused a publisher");
+                    }
                     let (code, description) = (code.to_string(), description.to_string());
                     self.post(conn, Mail::Refused { conn, code, description });
                 }
@@ -319,7 +322,7 @@ impl Hub {
                 log::Event::Spliced(splice) => self.spliced(slot, state, &splice),
                 log::Event::Lost { missing, .. } => {
                     tracing::warn!(stream = %slot.id, missing, "its publisher dropped media");
-                    self.note(Note::Lost { serial: slot.serial, missing });
+                    self.lost(slot, missing);
                 }
                 log::Event::Ended => {
                     state.ended = true;

@@ -62,7 +62,7 @@ pub enum Note {
         /// How long its boundary waited.
         delay: Duration,
     },
-    /// A publisher said that it dropped media of its leg.
+    /// Media of a leg are lost: its publisher dropped them, or sent them when another leg had the claim.
     Lost {
         /// The stream's slot.
         serial: u64,

@@ -51,6 +51,8 @@ pub struct Leg {
     pub cutting: bool,
     /// Told where to, if it was.
     pub target: Option<String>,
+    /// The timestamp of its last message on the stream's timeline, in ms, once another leg has followed it.
+    pub last_ts: Option<u32>,
 }
 
 /// Without the `tcUrl`, which may hold a key.
@@ -72,8 +74,8 @@ pub struct Watcher {
     pub announce: Announce,
     /// Its `tcUrl`.
     pub tc_url: String,
-    /// It was told to go, or is about to be.
-    pub told: bool,
+    /// The drain that told it to go, or is about to: each tells it once.
+    pub told: Option<u64>,
 }
 
 /// Without the `tcUrl`, which may hold a key.
@@ -120,7 +122,7 @@ pub struct State {
     /// Connections whose leg is over and whose last acknowledgement is still to come; whether all of it is in the log.
     pub(super) settling: BTreeMap<ConnId, bool>,
     /// How the leg that left last was told.
-    pub(super) last_left: Option<Option<GoAwaySignal>>,
+    pub(crate) last_left: Option<Option<GoAwaySignal>>,
     /// Drain: a boundary near enough to the deadline ends the leg.
     pub cut: Option<CutPlan>,
     /// Drain: the leg is over, viewers read to the end of the log and are ended.
@@ -144,6 +146,11 @@ impl State {
     pub(crate) fn has_all_of(&self, conn: ConnId) -> bool {
         let writes = self.log.publisher() == Some(conn) && !self.log.is_held(conn);
         writes || self.settling.get(&conn).is_some_and(|landed| *landed)
+    }
+
+    /// Whether at most one connection publishes, and none that did is still read.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.legs.len() <= 1 && self.settling.is_empty()
     }
 
     /// Whether a boundary that comes now ends the leg.

@@ -39,6 +39,8 @@ pub(super) struct Parked {
 /// What `connect` said.
 pub(super) struct Client {
     pub(super) app: String,
+    /// The app as it was sent, with its query.
+    principal: String,
     pub(super) tc_url: String,
     pub(super) announce: Announce,
 }
@@ -139,6 +141,7 @@ impl Conn {
     }
 
     fn connected(&mut self, core: &mut Core, app: &str, tc_url: String, announce: Announce, now: Moment) {
+        let principal = app.to_owned();
         let app = app.split_once('?').map_or(app, |(app, _)| app).trim_matches('/');
         if !url::valid_app(app) {
             self.session.reject_connect(code::CONNECT_INVALID_APP, "invalid app");
@@ -147,7 +150,7 @@ impl Conn {
         let switches = core.switches;
         let ours =
             Announce { reconnect: switches.reconnect, go_away: switches.go_away, segue: switches.segue };
-        self.client = Some(Client { app: app.to_owned(), tc_url, announce: announce.and(ours) });
+        self.client = Some(Client { app: app.to_owned(), principal, tc_url, announce: announce.and(ours) });
         self.session.accept_connect(core.hub.is_draining(), now);
     }
 
@@ -171,8 +174,9 @@ impl Conn {
                     bytes: 0,
                     cutting: false,
                     target: None,
+                    last_ts: None,
                 };
-                let principal = format!("{}/{}", key.app, name);
+                let principal = format!("{}/{name}", client.principal);
                 match core.hub.publish(self.id, &Ask { key, principal, leg }, now) {
                     Ok(slot) => {
                         core.watch_time(&slot, &slot.lock());

@@ -34,6 +34,10 @@ pub(super) struct Publisher {
     pub(super) taking: bool,
     /// Media that came when they were not.
     pub(super) late: u64,
+    /// Another leg has its claim.
+    pub(super) replaced: bool,
+    /// What it sent after that and nobody else did: lost.
+    pub(super) lost: u64,
     pub(super) tell_by: Option<Moment>,
     pub(super) repeat_due: bool,
     pub(super) record: Option<Record>,
@@ -50,6 +54,8 @@ impl Publisher {
             left: false,
             taking: true,
             late: 0,
+            replaced: false,
+            lost: 0,
             tell_by: None,
             repeat_due: false,
             record: None,

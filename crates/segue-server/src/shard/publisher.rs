@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use segue_proto::handover::record::HandoverResult;
 use segue_proto::leg::LegHeader;
 use segue_proto::session::GoAwaySignal;
 use segue_proto::{MediaMessage, Moment};
@@ -41,6 +42,7 @@ impl Conn {
     pub(super) fn fenced(&mut self, core: &mut Core, now: Moment) {
         if let Role::Publisher(publisher) = &mut self.role {
             publisher.taking = false;
+            publisher.replaced = true;
             self.leave(core, Leaving::Lost, now);
             self.close(core, now);
         }
@@ -59,14 +61,22 @@ impl Conn {
     }
 
     pub(super) fn media(&mut self, core: &mut Core, message: MediaMessage, now: Moment) {
-        let id = self.id;
+        let (id, segue) = (self.id, self.announce().segue);
         let Role::Publisher(publisher) = &mut self.role else { return };
-        if !publisher.taking {
-            publisher.late += 1;
+        publisher.late += u64::from(!publisher.taking);
+        if !publisher.taking && !publisher.replaced {
             return;
         }
         let slot = publisher.slot.clone();
         let mut state = slot.lock();
+        if state.log.refuses(id) {
+            // A client with `segue` sends again what is not acknowledged; of others this is the end of it.
+            if !segue && message.info().is_media() && !state.log.holds(&message) {
+                publisher.lost += 1;
+                core.hub.lost(&slot, 1);
+            }
+            return state.log.append(id, message, now);
+        }
         let boundary = state.log.is_boundary(&message);
         if boundary && state.cuts_now(now) && state.log.publisher() == Some(id) {
             drop(state);
@@ -195,6 +205,10 @@ impl Conn {
         core.hub.settled(&publisher.slot, self.id);
         if let Some(mut record) = publisher.record.take() {
             record.confirmed = segue.then_some(settled);
+            if publisher.lost > 0 {
+                record.missing = Some(publisher.lost);
+                record.result = HandoverResult::Lost;
+            }
             core.hub.record(record);
         }
     }

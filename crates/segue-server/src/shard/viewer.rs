@@ -30,7 +30,7 @@ impl Conn {
         let Some(client) = &self.client else { return };
         let mut state = slot.lock();
         let cursor = state.log.start(from);
-        let watcher = Watcher { announce: client.announce, tc_url: client.tc_url.clone(), told: false };
+        let watcher = Watcher { announce: client.announce, tc_url: client.tc_url.clone(), told: None };
         core.hub.join(&mut state, self.id, watcher);
         drop(state);
         core.viewers.entry(slot.serial).or_default().insert(self.number);
@@ -70,7 +70,7 @@ impl Conn {
                     viewer.counted = None;
                 }
                 Read::Empty if state.end_viewers => {
-                    let told = state.viewers.get(&id).is_some_and(|viewer| viewer.told);
+                    let told = state.viewers.get(&id).is_some_and(|viewer| viewer.told.is_some());
                     break Some(if told { End::Leg } else { End::Left });
                 }
                 Read::Empty => break None,

@@ -274,7 +274,7 @@ fn an_empty_server_is_drained_at_once_and_can_be_told_to_run_again() {
     w.begin_drain(request(None));
     let hub = w.hub.clone();
     assert_eq!(w.drain.lock().state(), ServerState::Drained);
-    assert_eq!(w.drain.lock().begin(&hub, request(None), w.now), Err(Refused::Busy));
+    assert_eq!(w.drain.lock().begin(&hub, request(None), w.now), Err(Refused::Drained));
     w.drain.lock().cancel(&hub, w.now).unwrap();
     assert_eq!(w.drain.lock().cancel(&hub, w.now), Err(Refused::NotDraining));
     let publisher = w.publish("cam", PLAIN);
@@ -532,4 +532,155 @@ fn what_a_leg_sent_after_the_claim_passed_is_not_confirmed() {
         let records = w.hub.handovers();
         assert_eq!(records.iter().find_map(|record| record.confirmed), Some(!late), "{records:?}");
     }
+}
+
+fn one(stream: &str, to: Option<&str>) -> segue_server::drain::Request {
+    segue_server::drain::Request { stream: Some(stream.to_owned()), ..request(to) }
+}
+
+#[test]
+fn h28_a_viewer_that_was_told_with_one_stream_is_told_again_by_the_next_drain() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let viewer = w.play("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    // The target does not answer: both stay.
+    w.begin_drain(one("live/cam", Some("rtmp://dead.test")));
+    w.stream(publisher, &mut source, 26 * 25);
+    w.begin_drain(request(TO));
+    for conn in [publisher, viewer] {
+        let told: Vec<_> = w.client(conn).signals().into_iter().filter_map(|(_, to)| to).collect();
+        assert_eq!(told, ["rtmp://dead.test/live", "rtmp://b.test:2000/live"]);
+    }
+}
+
+#[test]
+fn h25_media_that_a_replaced_leg_still_sends_is_counted_as_lost() {
+    let mut w = World::new();
+    let old = w.publish("cam", RECONNECT);
+    let mut source = Source::new();
+    w.stream(old, &mut source, 30);
+    w.begin_drain(one("live/cam", None));
+    // Its client comes back, and its old connection has a tail under way for longer than the hold.
+    let mut tail = Source::new();
+    (0..30).for_each(|_| drop(tail.next()));
+    (0..20).for_each(|_| drop(source.next()));
+    let new = w.publish("cam", RECONNECT);
+    w.stream(new, &mut source, 60);
+    assert!(w.client(old).eof, "replaced when the hold was over");
+    // The last 5 were sent on the new connection, too.
+    for n in 0..25 {
+        let message = tail.next();
+        w.send(old, &[message]);
+        assert_eq!(w.hub.streams()[0].lock().log.counts().fenced, n + 1);
+    }
+    w.end(old);
+    let report = w.drain.board().report();
+    assert_eq!((report.streams[0].missing, report.streams[0].result), (Some(20), Some("lost")));
+    let told = w.hub.handovers().into_iter().find(|record| record.result == HandoverResult::Lost).unwrap();
+    assert_eq!((told.missing, told.signal), (Some(20), Signal::ReconnectRequest));
+}
+
+#[test]
+fn a_stream_that_was_told_and_left_does_not_hold_up_a_drain() {
+    // Told alone, and where to: done when it has left.
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.begin_drain(one("live/cam", TO));
+    w.end(publisher);
+    let report = w.drain.board().report();
+    assert_eq!((report.phase, report.streams[0].result), (Phase::Done, Some("moved")));
+    // A drain of the whole server, within its grace: it is not waited for, and its line says what became of it.
+    w.begin_drain(request(TO));
+    let report = w.drain.board().report();
+    assert_eq!(report.state, ServerState::Drained);
+    assert_eq!((report.streams[0].told, report.streams[0].result), ("reconnect-request", Some("moved")));
+}
+
+#[test]
+fn a_stream_told_alone_without_an_address_is_waited_for_two_seconds() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.begin_drain(one("live/cam", None));
+    w.end(publisher);
+    assert_eq!(w.drain.board().report().phase, Phase::Waiting);
+    w.pass_time(Duration::from_millis(1900));
+    assert_eq!(w.drain.board().report().phase, Phase::Waiting);
+    w.pass_time(Duration::from_millis(200));
+    let report = w.drain.board().report();
+    assert_eq!((report.phase, report.streams[0].result), (Phase::Done, Some("moved")));
+}
+
+#[test]
+fn a_viewer_with_an_address_does_not_wait_for_the_settle_of_its_publisher() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", PLAIN);
+    let (addressed, other) = (w.play("cam", RECONNECT), w.play("cam", GO_AWAY));
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 30);
+    let mut ask = request(TO);
+    ask.settle = Duration::from_secs(3);
+    w.begin_drain(ask);
+    w.stream(publisher, &mut source, 1);
+    assert_eq!(w.client(addressed).signals().len(), 1);
+    w.stream(publisher, &mut source, 70);
+    assert!(w.client(other).signals().is_empty());
+    w.stream(publisher, &mut source, 10);
+    assert_eq!((w.client(addressed).signals().len(), w.client(other).signals().len()), (1, 1));
+}
+
+#[test]
+fn nobody_is_cut_untold_because_the_settle_is_longer_than_the_deadline() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", GO_AWAY);
+    let mut source = Source::new();
+    w.stream(publisher, &mut source, 60);
+    let mut ask = request(None);
+    (ask.settle, ask.deadline) = (Duration::from_secs(6), Duration::from_secs(5));
+    w.begin_drain(ask);
+    w.stream(publisher, &mut source, 60);
+    assert!(w.client(publisher).signals().is_empty());
+    w.stream(publisher, &mut source, 40);
+    assert!(!w.client(publisher).signals().is_empty());
+}
+
+#[test]
+fn a_record_says_where_to_only_if_the_client_was_told_and_did_not_come_back() {
+    let mut w = World::new();
+    let quiet = w.publish("cam", GO_AWAY);
+    let mut source = Source::new();
+    w.stream(quiet, &mut source, 60);
+    w.begin_drain(request(TO));
+    w.stream(quiet, &mut source, 30);
+    w.end(quiet);
+    let record = &w.hub.handovers()[0];
+    assert_eq!((record.signal, record.to.as_deref()), (Signal::GoAway, None));
+
+    let mut w = World::new();
+    let old = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(old, 1, &source);
+    w.stream(old, &mut source, 30);
+    w.begin_drain(one("live/cam", TO));
+    let new = w.publish("cam", SEGUE);
+    w.leg(new, 2, &source);
+    w.stream(new, &mut source, 5);
+    w.end(old);
+    w.pass_time(Duration::from_secs(2));
+    let records = w.hub.handovers();
+    let last = Some(29 * 40);
+    for record in &records {
+        assert_eq!((record.signal, record.old_last_ts), (Signal::ReconnectRequest, last), "{record:?}");
+        assert_eq!(record.cause, Some(segue_proto::handover::record::Cause::Drain));
+        assert!(matches!(record.to.as_deref(), None | Some("a.test:1935")), "{record:?}");
+    }
+    assert_eq!(records.len(), 2);
 }

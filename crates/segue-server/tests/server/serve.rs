@@ -356,3 +356,18 @@ fn so_many_records_are_kept_and_no_more() {
     assert_eq!(records.last().unwrap().old_last_ts, Some((MAX_HANDOVERS as u32 + 1) * 40));
     assert_eq!(records[0].old_last_ts, Some(2 * 40));
 }
+
+#[test]
+fn v24_a_query_on_the_app_belongs_to_the_principal() {
+    let mut w = World::new();
+    let owner = w.publish_in("live?token=a", "cam", PLAIN);
+    let mut source = Source::new();
+    w.stream(owner, &mut source, 10);
+    w.end(owner);
+    // Within the grace: a stranger is refused, the owner is not.
+    let stranger = w.publish_in("live?token=b", "cam", PLAIN);
+    assert_eq!(w.client(stranger).refused().map(|refused| refused.0), Some("NetStream.Publish.BadName"));
+    let again = w.publish_in("live?token=a", "cam", PLAIN);
+    assert!(w.client(again).saw(&Event::PublishStarted));
+    assert_eq!(w.hub.streams().len(), 1);
+}

@@ -132,7 +132,20 @@ impl World {
         resume: Option<Resume>,
         left: bool,
     ) -> ConnId {
+        self.connect_in("live", name, announce, role, resume, left)
+    }
+
+    fn connect_in(
+        &mut self,
+        app: &str,
+        name: &str,
+        announce: Announce,
+        role: Role,
+        resume: Option<Resume>,
+        left: bool,
+    ) -> ConnId {
         let url = RtmpUrl::parse(&format!("rtmp://a.test/live/{name}")).unwrap();
+        let url = RtmpUrl { app: app.to_owned(), ..url };
         let session = Session::new(Config { announce, ..Config::new(url) }, role, [3; 1528], self.now);
         let conn = self.shard.accepted("127.0.0.1:9".into(), self.now);
         self.clients.insert(
@@ -154,6 +167,11 @@ impl World {
 
     pub(crate) fn publish(&mut self, name: &str, announce: Announce) -> ConnId {
         self.connect(name, announce, Role::Publisher, None, false)
+    }
+
+    /// In an app of its own, with a query perhaps.
+    pub(crate) fn publish_in(&mut self, app: &str, name: &str, announce: Announce) -> ConnId {
+        self.connect_in(app, name, announce, Role::Publisher, None, false)
     }
 
     pub(crate) fn play(&mut self, name: &str, announce: Announce) -> ConnId {

@@ -195,7 +195,15 @@ impl Player {
         self.next_conn += 1;
         let phase = Phase::Dialing(now + DIAL_TIMEOUT);
         let backoff = Backoff::default();
-        let conn = Conn { url: url.clone(), session: None, phase, told: false, unpublished: false, backoff };
+        let conn = Conn {
+            url: url.clone(),
+            session: None,
+            phase,
+            told: false,
+            unpublished: false,
+            stopped: false,
+            backoff,
+        };
         self.conns.insert(id, conn);
         self.next = Some(id);
         self.actions.push_back(Action::Dial { conn: id, url, attempt });

@@ -77,7 +77,7 @@ impl Publisher {
         let record = Record {
             stream: self.config.url.stream_id(),
             at: None,
-            cause,
+            cause: Some(cause),
             signal: done.signal.into(),
             from: left.as_ref().map(|left| left.server.clone()),
             to: self.legs.get(&new).map(|leg| leg.url.authority()),
@@ -112,7 +112,7 @@ impl Publisher {
         self.actions.push_back(Action::Handover(Record {
             stream: self.config.url.stream_id(),
             at: None,
-            cause,
+            cause: Some(cause),
             signal: pending.signal.into(),
             from: left.as_ref().map(|left| left.server.clone()),
             to: None,
@@ -135,6 +135,30 @@ impl Publisher {
         if let Some(pending) = self.handover.pending().cloned() {
             self.record_pending(&pending, result);
         }
+        // Where it moved, the records of that say so already.
+        if self.completed == Some(false) && *ending == Ending::Complete && self.accepted == 1 {
+            self.record_unconfirmed();
+        }
+    }
+
+    /// The stream has ended in order at a server that acknowledges nothing that could be relied on: who reads the records
+    /// must not take silence for proof.
+    fn record_unconfirmed(&mut self) {
+        self.actions.push_back(Action::Handover(Record {
+            stream: self.config.url.stream_id(),
+            at: None,
+            cause: None,
+            signal: None.into(),
+            from: Some(self.last_url.authority()),
+            to: None,
+            old_last_ts: None,
+            new_first_ts: None,
+            missing: None,
+            overlap: None,
+            delay_ms: None,
+            confirmed: Some(false),
+            result: HandoverResult::Ended,
+        }));
     }
 
     /// The old connection's tail is known.

@@ -170,6 +170,13 @@ impl Publisher {
         }
     }
 
+    /// The server that named another one and still has the stream: to meet it again is no move. One that named none may
+    /// want the stream back on a new connection.
+    pub(super) fn server_to_leave(&self) -> Option<String> {
+        self.handover.pending()?.target.as_ref()?;
+        self.legs.get(&self.current?)?.session.as_ref()?.server()?.server_id.clone()
+    }
+
     /// The address that a server named, if the policy allows it. Otherwise it counts as none.
     fn allowed(&mut self, conn: ConnId, reference: &str) -> Option<RtmpUrl> {
         let base = self.legs.get(&conn).map_or(&self.config.url, |leg| &leg.url);
