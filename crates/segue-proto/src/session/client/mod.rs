@@ -48,6 +48,8 @@ pub struct Config {
     pub flash_ver: String,
     /// The window that the server is given, in bytes: how often it acknowledges.
     pub window_ack_size: u32,
+    /// Whether C1 is signed: see [`handshake::Client::with_digest`].
+    pub digest: bool,
 }
 
 impl Config {
@@ -60,6 +62,8 @@ impl Config {
             // The form that servers know from FMLE; some look for it.
             flash_ver: "FMLE/3.0 (compatible; Segue)".to_owned(),
             window_ack_size: 2_500_000,
+            // librtmp signs only where it must, so that no server can ask for it; it costs both sides some hashing.
+            digest: false,
         }
     }
 }
@@ -193,7 +197,8 @@ impl Session {
     /// A connection established at `now`. `random` is for the handshake. C0 and C1 wait in [`out`](Self::out).
     pub fn new(config: Config, role: Role, random: [u8; handshake::RANDOM_LEN], now: Moment) -> Self {
         let mut out = OutQueue::new();
-        let mut machine = handshake::Client::new(random, (now.as_micros() / 1000) as u32);
+        let handshake = if config.digest { handshake::Client::with_digest } else { handshake::Client::new };
+        let mut machine = handshake(random, (now.as_micros() / 1000) as u32);
         machine.start(&mut out);
         Self {
             config,

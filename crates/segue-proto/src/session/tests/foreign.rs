@@ -388,3 +388,14 @@ fn v26_no_debug_output_holds_the_key() {
     assert!(!text.contains("cam") && !text.contains("token"), "{text}");
     assert!(text.contains("c…"));
 }
+
+#[test]
+fn a_client_that_signs_is_served_like_any_other() {
+    let mut pair = Pair::new(client::Role::Publisher, Announce::ALL, Caller::Grants);
+    let config = client::Config { digest: true, ..client_config(Announce::ALL) };
+    pair.client = client::Session::new(config, client::Role::Publisher, [9; 1528], at(1000));
+    pair.run();
+    assert!(matches!(pair.take_client_events()[..], [client::Event::Connected(_)]));
+    // Versions other than 0 in the second field: both sides signed.
+    assert_eq!((&pair.to_server[5..9], &pair.to_client[5..9]), (&[10, 0, 32, 18][..], &[3, 5, 7, 0][..]));
+}
