@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::budget::{Budget, CONTROL_COST};
 use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, take_message};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, type_id};
+use crate::time::Moment;
 
 /// How many chunk streams a peer may use on one connection; what is remembered of each lasts as long as that.
 pub const MAX_CHUNK_STREAMS: usize = 1024;
@@ -50,6 +52,7 @@ pub struct Reader {
     /// What counts against [`Limits::max_partial_bytes`].
     partial_bytes: usize,
     consumed: u64,
+    budget: Budget,
     failed: Option<Error>,
 }
 
@@ -82,6 +85,7 @@ impl Reader {
             partials: 0,
             partial_bytes: 0,
             consumed: 0,
+            budget: Budget::new(),
             failed: None,
         }
     }
@@ -89,6 +93,19 @@ impl Reader {
     /// Other limits, for every chunk that begins from now on.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// It is `now`: time pays for work. See [`MAX_CREDIT`](super::MAX_CREDIT).
+    pub fn tick(&mut self, now: Moment) {
+        self.budget.tick(now);
+    }
+
+    /// Charges for what a message asks of the caller.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if the peer has asked for more than what it sent is worth.
+    pub fn charge(&mut self, cost: u64) -> Result<(), Error> {
+        self.budget.spend(cost)
     }
 
     /// Takes bytes that were received.
@@ -122,9 +139,14 @@ impl Reader {
         self.consumed
     }
 
+    /// Bytes that were pushed and not yet taken.
+    pub const fn waiting(&self) -> usize {
+        self.input.len
+    }
+
     /// Bytes allocated for incomplete messages.
     #[cfg(test)]
-    pub(super) fn buffered(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         self.streams.values().map(|stream| stream.partial.capacity()).sum()
     }
 
@@ -141,6 +163,7 @@ impl Reader {
                 type_id::ABORT => self.abort(&message.payload)?,
                 _ => return Ok(message),
             }
+            self.budget.spend(CONTROL_COST)?;
         }
     }
 
@@ -209,12 +232,12 @@ impl Reader {
                 append(&mut stream.partial, &slice, length);
             }
             if stream.partial.len() < length {
-                self.end_chunk();
+                self.end_chunk()?;
                 return Ok(None);
             }
             Bytes::from(std::mem::take(&mut stream.partial))
         };
-        self.end_chunk();
+        self.end_chunk()?;
         self.partial_bytes -= length;
         if !current.whole {
             self.partials -= 1;
@@ -223,9 +246,11 @@ impl Reader {
         Ok(Some(Message { type_id, stream_id, timestamp, payload }))
     }
 
-    const fn end_chunk(&mut self) {
+    fn end_chunk(&mut self) -> Result<(), Error> {
         self.current = None;
+        let bytes = self.input.taken.saturating_sub(self.consumed);
         self.consumed = self.input.taken;
+        self.budget.chunk(bytes)
     }
 
     /// Abort Message (5.4.2): drops what has come of a message. The header stays in force.
@@ -268,17 +293,19 @@ fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize) {
 struct Input {
     /// None is empty.
     slices: VecDeque<Bytes>,
+    len: usize,
     /// All bytes ever taken.
     taken: u64,
 }
 
 impl Input {
     const fn new() -> Self {
-        Self { slices: VecDeque::new(), taken: 0 }
+        Self { slices: VecDeque::new(), len: 0, taken: 0 }
     }
 
     fn push(&mut self, data: Bytes) {
         if !data.is_empty() {
+            self.len = self.len.saturating_add(data.len());
             self.slices.push_back(data);
         }
     }
@@ -315,7 +342,8 @@ impl Input {
     fn take_up_to(&mut self, n: usize) -> Option<Bytes> {
         let front = self.slices.front_mut()?;
         let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
-        self.taken += taken.len() as u64;
+        self.len = self.len.saturating_sub(taken.len());
+        self.taken = self.taken.saturating_add(taken.len() as u64);
         Some(taken)
     }
 }

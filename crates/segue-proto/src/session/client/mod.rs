@@ -245,6 +245,7 @@ impl Session {
     /// Takes bytes from the connection, in any split.
     pub fn receive(&mut self, data: Bytes, now: Moment) {
         self.now = now;
+        self.reader.tick(now);
         match &mut self.phase {
             Phase::Handshake { input, .. } => input.extend_from_slice(&data),
             _ => self.reader.push(data),
