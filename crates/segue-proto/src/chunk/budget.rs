@@ -6,8 +6,6 @@
 //! Chunks of 16 bytes and more, header included, cost nothing: all media, in chunks of 128 bytes too and as fast as
 //! it comes. What runs out is one-byte chunks, empty messages, and questions without end.
 
-use std::time::Duration;
-
 use crate::error::Error;
 use crate::time::Moment;
 
@@ -41,7 +39,7 @@ impl Budget {
         let micros = u64::try_from(now.since(paid).as_micros()).unwrap_or(u64::MAX);
         // Whole milliseconds: the rest of one counts the next time.
         let ms = micros / 1000;
-        self.paid = Some(paid + Duration::from_millis(ms));
+        self.paid = Some(Moment::from_micros(paid.as_micros().saturating_add(ms.saturating_mul(1000))));
         self.earn(ms.saturating_mul(CREDIT_PER_MS));
     }
 

@@ -80,9 +80,9 @@ pub(super) fn encode_basic(format: u8, csid: ChunkStreamId, out: &mut Vec<u8>) {
     let format = format << 6;
     match csid.as_u32() {
         id @ ..64 => out.push(format | id as u8),
-        id @ 64..320 => out.extend_from_slice(&[format, (id - 64) as u8]),
+        id @ 64..320 => out.extend_from_slice(&[format, id.saturating_sub(64) as u8]),
         id => {
-            let [low, high, ..] = (id - 64).to_le_bytes();
+            let [low, high, ..] = id.saturating_sub(64).to_le_bytes();
             out.extend_from_slice(&[format | 1, low, high]);
         }
     }

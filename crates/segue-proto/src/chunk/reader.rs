@@ -181,7 +181,7 @@ impl Reader {
             }
             _ => take_message(format, csid, known.map(|stream| stream.header), &mut head)?,
         };
-        let header_len = available - head.len();
+        let header_len = available.saturating_sub(head.len());
 
         let received = known.map_or(0, |stream| stream.partial.len());
         let length = header.length as usize;
@@ -199,9 +199,9 @@ impl Reader {
             if self.partials >= self.limits.max_partials {
                 return Err(Error::LimitExceeded("too many incomplete messages").into());
             }
-            self.partials += 1;
+            self.partials = self.partials.saturating_add(1);
         }
-        self.partial_bytes += size;
+        self.partial_bytes = self.partial_bytes.saturating_add(size);
         self.streams.entry(csid).or_insert_with(|| ChunkStream { header, partial: Vec::new() }).header =
             header;
         self.input.skip(header_len);
@@ -228,7 +228,7 @@ impl Reader {
                     self.current = Some(current);
                     return Err(Stop::Starved);
                 };
-                current.left -= slice.len();
+                current.left = current.left.saturating_sub(slice.len());
                 append(&mut stream.partial, &slice, length);
             }
             if stream.partial.len() < length {
@@ -238,9 +238,9 @@ impl Reader {
             Bytes::from(std::mem::take(&mut stream.partial))
         };
         self.end_chunk()?;
-        self.partial_bytes -= length;
+        self.partial_bytes = self.partial_bytes.saturating_sub(length);
         if !current.whole {
-            self.partials -= 1;
+            self.partials = self.partials.saturating_sub(1);
         }
         let Header { timestamp, type_id, stream_id, .. } = header;
         Ok(Some(Message { type_id, stream_id, timestamp, payload }))
@@ -259,8 +259,8 @@ impl Reader {
         if let Some(stream) = ChunkStreamId::new(id).and_then(|csid| self.streams.get_mut(&csid))
             && !stream.partial.is_empty()
         {
-            self.partial_bytes -= stream.partial.len();
-            self.partials -= 1;
+            self.partial_bytes = self.partial_bytes.saturating_sub(stream.partial.len());
+            self.partials = self.partials.saturating_sub(1);
             stream.partial = Vec::new();
         }
         Ok(())
@@ -280,9 +280,9 @@ fn chunk_size(body: &[u8]) -> Result<u32, Error> {
 /// Appends `slice` to a message of `length` bytes. Memory doubles with what was received, and never past the message:
 /// a long one ends in an allocation of just its size.
 fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize) {
-    let needed = partial.len() + slice.len();
+    let needed = partial.len().saturating_add(slice.len());
     if needed > partial.capacity() {
-        let capacity = needed.max(2 * partial.capacity()).min(length);
+        let capacity = needed.max(partial.capacity().saturating_mul(2)).min(length);
         partial.reserve_exact(capacity.saturating_sub(partial.len()));
     }
     partial.extend_from_slice(slice);
@@ -317,7 +317,7 @@ impl Input {
             let Some(free) = into.get_mut(len..).filter(|free| !free.is_empty()) else { break };
             let n = slice.len().min(free.len());
             free.iter_mut().zip(slice).for_each(|(to, from)| *to = *from);
-            len += n;
+            len = len.saturating_add(n);
         }
         into.get(..len).unwrap_or_default()
     }
@@ -326,7 +326,7 @@ impl Input {
     fn skip(&mut self, mut n: usize) {
         while n > 0 {
             let Some(slice) = self.take_up_to(n) else { return };
-            n -= slice.len();
+            n = n.saturating_sub(slice.len());
         }
     }
 

@@ -1,10 +1,19 @@
 //! The handshake (RTMP 1.0, section 5.2): version, then 1536 bytes each way, then an answer to each side's. Here are
 //! both sides' states, and where it ends: there the chunks begin, and what came after it stays with the caller.
-//! [`simple`] is what the specification has, where an answer is an echo; [`digest`] is what Flash made of it, where
+//! `simple` is what the specification has, where an answer is an echo; `digest` is what Flash made of it, where
 //! the packets are signed. Neither proves who a peer is.
 //!
 //! A server signs for a client that signed rightly, and for no other. A client signs if it is told to, and takes
 //! whatever a server answers.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used))]
 
 use std::fmt;
 
