@@ -7,6 +7,7 @@
 //! it comes. What runs out is one-byte chunks, empty messages, and questions without end.
 
 use crate::error::Error;
+use crate::state;
 use crate::time::Moment;
 
 /// What a connection has at its start, and can save up: in one-byte chunks 75,000, in pings 16,384, in commands 1,024.
@@ -60,6 +61,8 @@ impl Budget {
         self.credit = self.credit.saturating_add(credit).min(MAX_CREDIT.saturating_add(CHUNK_COST));
     }
 }
+
+state::plain!(struct Budget { credit, paid } if |budget| budget.credit <= MAX_CREDIT.saturating_add(CHUNK_COST));
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::state;
 use crate::timestamp::Timestamp;
 
 /// A timestamp field of this value says that the 32-bit extended timestamp follows (5.3.1.3).
@@ -105,6 +106,8 @@ pub(super) struct Header {
     /// Whether that was said in an extended timestamp, which format 3 chunks then repeat.
     extended: bool,
 }
+
+state::plain!(struct Header { timestamp, length, type_id, stream_id, delta, extended } if |header| header.length <= Message::MAX_PAYLOAD as u32);
 
 /// Why there is nothing to return now.
 #[derive(Debug)]

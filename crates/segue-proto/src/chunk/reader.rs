@@ -11,6 +11,7 @@ use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, tak
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, type_id};
+use crate::state::{self, RestoreError, State};
 use crate::time::Moment;
 
 /// How many chunk streams a peer may use on one connection; what is remembered of each lasts as long as that.
@@ -267,6 +268,75 @@ impl Reader {
     }
 }
 
+state::plain!(struct Limits { max_message, max_partials, max_partial_bytes });
+state::plain!(struct ChunkStream { header, partial } if |stream| stream.partial.len() <= stream.header.length as usize);
+state::plain!(struct Current { csid, left, whole });
+
+/// Without an error: a session that has one is not saved. What counts against the limits is counted again.
+impl State for Reader {
+    fn save(&self, to: &mut Vec<u8>) {
+        let Self {
+            limits,
+            chunk_size,
+            input,
+            streams,
+            current,
+            partials: _,
+            partial_bytes: _,
+            consumed,
+            budget,
+            failed: _,
+        } = self;
+        limits.save(to);
+        chunk_size.save(to);
+        input.save(to);
+        streams.save(to);
+        current.save(to);
+        consumed.save(to);
+        budget.save(to);
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        let mut reader = Self::new(Limits::restore(from)?);
+        reader.chunk_size = State::restore(from)?;
+        reader.input = State::restore(from)?;
+        reader.streams = State::restore(from)?;
+        reader.current = State::restore(from)?;
+        reader.consumed = State::restore(from)?;
+        reader.budget = State::restore(from)?;
+        if !reader.is_sound() {
+            return Err(RestoreError::Malformed("chunks"));
+        }
+        for (csid, stream) in &reader.streams {
+            let current = reader.current.filter(|current| current.csid == *csid);
+            let left = current.map_or(0, |current| current.left);
+            reader.partial_bytes =
+                reader.partial_bytes.saturating_add(stream.partial.len()).saturating_add(left);
+            if current.map_or(!stream.partial.is_empty(), |current| !current.whole) {
+                reader.partials = reader.partials.saturating_add(1);
+            }
+        }
+        Ok(reader)
+    }
+}
+
+impl Reader {
+    /// Whether it could have come to this.
+    fn is_sound(&self) -> bool {
+        let current = self.current.is_none_or(|current| {
+            self.streams.get(&current.csid).is_some_and(|stream| {
+                let (length, coming) =
+                    (stream.header.length as usize, stream.partial.len().saturating_add(current.left));
+                coming <= length && (!current.whole || coming == length)
+            })
+        });
+        current
+            && self.streams.len() <= MAX_CHUNK_STREAMS
+            && (1..=MAX_CHUNK_SIZE).contains(&self.chunk_size)
+            && self.consumed <= self.input.taken
+    }
+}
+
 const SHORT_CONTROL: Error = Error::PeerMisbehaved("protocol control message too short");
 
 /// Set Chunk Size (5.4.1): 1 to 2^31−1. It sizes nothing here, so that any of them will do.
@@ -345,5 +415,20 @@ impl Input {
         self.len = self.len.saturating_sub(taken.len());
         self.taken = self.taken.saturating_add(taken.len() as u64);
         Some(taken)
+    }
+}
+
+/// As one slice.
+impl State for Input {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.taken.save(to);
+        self.len.save(to);
+        self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        let mut input = Self { taken: u64::restore(from)?, ..Self::new() };
+        input.push(Bytes::restore(from)?);
+        Ok(input)
     }
 }

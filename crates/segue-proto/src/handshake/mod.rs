@@ -23,6 +23,7 @@ use self::digest::{Digest, Scheme, Side};
 use self::simple::{echo, version_and_packet};
 use crate::error::Error;
 use crate::outqueue::OutQueue;
+use crate::state;
 
 mod digest;
 mod simple;
@@ -203,6 +204,14 @@ impl Server {
         matches!(self.state, ServerState::Done { signed: true })
     }
 }
+
+state::plain!(struct Client { state, time_ms, digest });
+state::plain!(enum ClientState { 0 => Idle(hello), 1 => AwaitS1, 2 => AwaitS2, 3 => Done { signed } });
+state::plain!(struct Server { state, time_ms } if |server| match &server.state {
+    ServerState::AwaitC1(hello) => hello.len() == 1 + PACKET_LEN,
+    _ => true,
+});
+state::plain!(enum ServerState { 0 => AwaitC1(hello), 1 => AwaitC2 { signed }, 2 => Done { signed } });
 
 /// Without the random bytes.
 impl fmt::Debug for Client {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::state;
 use crate::time::Moment;
 
 /// The smallest window that is kept to. One of a few bytes would ask for an acknowledgement, which is 16, a message.
@@ -19,6 +20,8 @@ pub struct AckWindow {
     acknowledged: u64,
     last: Moment,
 }
+
+state::plain!(struct AckWindow { window, every, taken, acknowledged, last } if |acks| acks.acknowledged <= acks.taken);
 
 impl AckWindow {
     /// Nothing taken, nothing acknowledged. With `every`, what is new waits no longer than that.

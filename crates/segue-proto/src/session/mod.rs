@@ -10,6 +10,7 @@ use crate::chunk::{COMMAND_COST, CONTROL_COST, Limits};
 use crate::leg::StreamHash;
 use crate::media::{MediaMessage, TrackKind};
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::state;
 
 pub mod ack;
 pub mod client;
@@ -28,6 +29,8 @@ pub enum GoAwaySignal {
     /// Meta's go-away message, type 32.
     GoAwayMessage,
 }
+
+state::plain!(enum GoAwaySignal { 0 => ReconnectRequest, 1 => GoAwayMessage });
 
 /// How a publisher ended its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

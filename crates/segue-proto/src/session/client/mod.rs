@@ -22,6 +22,7 @@ use crate::url::RtmpUrl;
 
 mod incoming;
 mod requests;
+mod saved;
 
 /// What a client sends before the first chunk: C0, C1 and C2. Offsets count after it.
 const HANDSHAKE_LEN: u64 = handshake::LEN as u64;

@@ -30,6 +30,7 @@ use crate::url::mask;
 
 mod answers;
 mod commands;
+mod saved;
 
 /// What all sessions of one server share.
 #[derive(Clone, Debug, PartialEq, Eq)]

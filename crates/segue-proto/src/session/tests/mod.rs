@@ -23,6 +23,7 @@ mod foreign;
 mod go_away;
 mod play;
 mod publish;
+mod saved;
 mod scripted;
 mod splits;
 
