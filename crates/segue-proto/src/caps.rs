@@ -2,6 +2,7 @@
 //! Away's `supportsGoAway`, Segue's `segue`. Which signal follows from it is `session::go_away`'s business.
 
 use crate::amf0::Value;
+use crate::state;
 
 /// `capsEx` bit of E-RTMP v2 ("Enhancing NetConnection connect Command"): reconnect is supported.
 pub const CAPS_EX_RECONNECT: u32 = 0x01;
@@ -20,6 +21,8 @@ pub struct Announce {
     /// It speaks Segue's extension: leg headers, positions, the last acknowledgement.
     pub segue: bool,
 }
+
+state::plain!(struct Announce { reconnect, go_away, segue });
 
 impl Announce {
     /// Everything.
@@ -79,6 +82,8 @@ pub struct ServerInfo {
     /// E-RTMP's `capsEx`, 0 if absent.
     pub caps_ex: u32,
 }
+
+state::plain!(struct ServerInfo { segue, server_id, draining, caps_ex });
 
 impl ServerInfo {
     /// Reads the objects of a `_result`: properties and information. `serverId` and `draining` count only from a

@@ -22,6 +22,7 @@ pub mod media;
 pub mod message;
 pub mod outqueue;
 pub mod session;
+pub mod state;
 pub mod time;
 pub mod timestamp;
 pub mod url;

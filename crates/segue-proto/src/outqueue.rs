@@ -6,6 +6,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use crate::state::{RestoreError, State};
+
 /// Bytes waiting to be written to one connection.
 #[derive(Debug, Default, Clone)]
 pub struct OutQueue {
@@ -88,6 +90,29 @@ impl OutQueue {
         self.len = 0;
     }
 }
+
+/// As one slice: where one ends and the next begins means nothing.
+impl State for OutQueue {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.pushed.save(to);
+        self.len.save(to);
+        self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        let pushed = u64::restore(from)?;
+        let mut queue = Self::new();
+        queue.push(Bytes::restore(from)?);
+        if !(queue.pushed..=MAX_OFFSET).contains(&pushed) {
+            return Err(RestoreError::Malformed("a stream offset"));
+        }
+        queue.pushed = pushed;
+        Ok(queue)
+    }
+}
+
+/// More than any connection ever carries, and far from an overflow.
+const MAX_OFFSET: u64 = 1 << 62;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,8 @@ use std::net::Ipv6Addr;
 use sha2::{Digest, Sha256};
 use thiserror::Error as ThisError;
 
+use crate::state;
+
 /// The port of `rtmp://` without one.
 pub const DEFAULT_PORT: u16 = 1935;
 /// The port of `rtmps://` without one.
@@ -43,6 +45,8 @@ pub struct RtmpUrl {
     /// What follows the name's `?`.
     pub query: Option<String>,
 }
+
+state::plain!(struct RtmpUrl { tls, host, port, app, name, query });
 
 impl RtmpUrl {
     /// Parses a URL that names a stream. The last path segment is the name, those before it are the application.

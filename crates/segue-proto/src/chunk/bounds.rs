@@ -14,7 +14,7 @@ fn over_limit(end: &Option<Error>) -> bool {
 }
 
 #[test]
-fn chunk_sizes_are_refused_outside_1_to_2_31_and_size_nothing() {
+fn v06_chunk_sizes_are_refused_outside_1_to_2_31_and_size_nothing() {
     for (size, accepted) in
         [(0, false), (1, true), (MAX_CHUNK_SIZE, true), (1 << 31, false), (u32::MAX, false)]
     {
@@ -43,7 +43,7 @@ fn messages_are_bounded_before_their_payload() {
 }
 
 #[test]
-fn partial_messages_are_bounded_in_number_and_bytes() {
+fn v05_partial_messages_are_bounded_in_number_and_bytes() {
     let begun = |ids: std::ops::Range<u8>| {
         let begin = |id| [header0(id, 0, 129, 9, 1), vec![0; 128]].concat();
         ids.flat_map(begin).collect::<Vec<u8>>()
@@ -65,7 +65,7 @@ fn partial_messages_are_bounded_in_number_and_bytes() {
 }
 
 #[test]
-fn chunk_streams_are_bounded() {
+fn v05_chunk_streams_are_bounded() {
     let first = |n: usize| {
         let mut bytes = Vec::new();
         for id in (2..).take(n) {

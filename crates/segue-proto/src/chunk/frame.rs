@@ -38,7 +38,7 @@ impl Frame {
         let (head, between) = headers(Format::full(message, Self::STREAM), csid);
         frame.head = head;
         cut(&message.payload, chunk_size, &between, |slice| frame.rest.push(slice));
-        frame.len = frame.head.len() + frame.rest.iter().map(Bytes::len).sum::<usize>();
+        frame.len = frame.rest.iter().chain([&frame.head]).map(Bytes::len).sum();
         frame
     }
 

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::state;
 use crate::timestamp::Timestamp;
 
 /// A timestamp field of this value says that the 32-bit extended timestamp follows (5.3.1.3).
@@ -80,9 +81,9 @@ pub(super) fn encode_basic(format: u8, csid: ChunkStreamId, out: &mut Vec<u8>) {
     let format = format << 6;
     match csid.as_u32() {
         id @ ..64 => out.push(format | id as u8),
-        id @ 64..320 => out.extend_from_slice(&[format, (id - 64) as u8]),
+        id @ 64..320 => out.extend_from_slice(&[format, id.saturating_sub(64) as u8]),
         id => {
-            let [low, high, ..] = (id - 64).to_le_bytes();
+            let [low, high, ..] = id.saturating_sub(64).to_le_bytes();
             out.extend_from_slice(&[format | 1, low, high]);
         }
     }
@@ -105,6 +106,8 @@ pub(super) struct Header {
     /// Whether that was said in an extended timestamp, which format 3 chunks then repeat.
     extended: bool,
 }
+
+state::plain!(struct Header { timestamp, length, type_id, stream_id, delta, extended } if |header| header.length <= Message::MAX_PAYLOAD as u32);
 
 /// Why there is nothing to return now.
 #[derive(Debug)]

@@ -2,11 +2,22 @@
 //! [`Writer`] cuts them for one connection, [`Frame`] cuts one once for many connections. What a message means is
 //! [`crate::message`]'s, but for Set Chunk Size and Abort, which change the chunks themselves.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used))]
+
+mod budget;
 mod frame;
 mod header;
 mod reader;
 mod writer;
 
+pub use budget::{CHUNK_COST, COMMAND_COST, CONTROL_COST, CREDIT_PER_MS, MAX_CREDIT};
 pub use frame::Frame;
 pub use reader::{Limits, MAX_CHUNK_STREAMS, Reader};
 pub use writer::{Headers, Writer};

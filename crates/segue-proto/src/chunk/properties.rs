@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn every_format_and_both_habits_of_extended_timestamps_are_read(
+    fn v08_every_format_and_both_habits_of_extended_timestamps_are_read(
         sent in vec(sent(), 1..12),
         repeats in any::<bool>(),
         chunk_size in 1..200_usize,

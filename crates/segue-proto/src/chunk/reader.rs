@@ -6,10 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::budget::{Budget, CONTROL_COST};
 use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, take_message};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, type_id};
+use crate::state::{self, RestoreError, State};
+use crate::time::Moment;
 
 /// How many chunk streams a peer may use on one connection; what is remembered of each lasts as long as that.
 pub const MAX_CHUNK_STREAMS: usize = 1024;
@@ -50,6 +53,7 @@ pub struct Reader {
     /// What counts against [`Limits::max_partial_bytes`].
     partial_bytes: usize,
     consumed: u64,
+    budget: Budget,
     failed: Option<Error>,
 }
 
@@ -82,6 +86,7 @@ impl Reader {
             partials: 0,
             partial_bytes: 0,
             consumed: 0,
+            budget: Budget::new(),
             failed: None,
         }
     }
@@ -89,6 +94,19 @@ impl Reader {
     /// Other limits, for every chunk that begins from now on.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// It is `now`: time pays for work. See [`MAX_CREDIT`](super::MAX_CREDIT).
+    pub fn tick(&mut self, now: Moment) {
+        self.budget.tick(now);
+    }
+
+    /// Charges for what a message asks of the caller.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if the peer has asked for more than what it sent is worth.
+    pub fn charge(&mut self, cost: u64) -> Result<(), Error> {
+        self.budget.spend(cost)
     }
 
     /// Takes bytes that were received.
@@ -122,9 +140,14 @@ impl Reader {
         self.consumed
     }
 
+    /// Bytes that were pushed and not yet taken.
+    pub const fn waiting(&self) -> usize {
+        self.input.len
+    }
+
     /// Bytes allocated for incomplete messages.
     #[cfg(test)]
-    pub(super) fn buffered(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         self.streams.values().map(|stream| stream.partial.capacity()).sum()
     }
 
@@ -141,6 +164,7 @@ impl Reader {
                 type_id::ABORT => self.abort(&message.payload)?,
                 _ => return Ok(message),
             }
+            self.budget.spend(CONTROL_COST)?;
         }
     }
 
@@ -158,7 +182,7 @@ impl Reader {
             }
             _ => take_message(format, csid, known.map(|stream| stream.header), &mut head)?,
         };
-        let header_len = available - head.len();
+        let header_len = available.saturating_sub(head.len());
 
         let received = known.map_or(0, |stream| stream.partial.len());
         let length = header.length as usize;
@@ -176,9 +200,9 @@ impl Reader {
             if self.partials >= self.limits.max_partials {
                 return Err(Error::LimitExceeded("too many incomplete messages").into());
             }
-            self.partials += 1;
+            self.partials = self.partials.saturating_add(1);
         }
-        self.partial_bytes += size;
+        self.partial_bytes = self.partial_bytes.saturating_add(size);
         self.streams.entry(csid).or_insert_with(|| ChunkStream { header, partial: Vec::new() }).header =
             header;
         self.input.skip(header_len);
@@ -205,27 +229,29 @@ impl Reader {
                     self.current = Some(current);
                     return Err(Stop::Starved);
                 };
-                current.left -= slice.len();
+                current.left = current.left.saturating_sub(slice.len());
                 append(&mut stream.partial, &slice, length);
             }
             if stream.partial.len() < length {
-                self.end_chunk();
+                self.end_chunk()?;
                 return Ok(None);
             }
             Bytes::from(std::mem::take(&mut stream.partial))
         };
-        self.end_chunk();
-        self.partial_bytes -= length;
+        self.end_chunk()?;
+        self.partial_bytes = self.partial_bytes.saturating_sub(length);
         if !current.whole {
-            self.partials -= 1;
+            self.partials = self.partials.saturating_sub(1);
         }
         let Header { timestamp, type_id, stream_id, .. } = header;
         Ok(Some(Message { type_id, stream_id, timestamp, payload }))
     }
 
-    const fn end_chunk(&mut self) {
+    fn end_chunk(&mut self) -> Result<(), Error> {
         self.current = None;
+        let bytes = self.input.taken.saturating_sub(self.consumed);
         self.consumed = self.input.taken;
+        self.budget.chunk(bytes)
     }
 
     /// Abort Message (5.4.2): drops what has come of a message. The header stays in force.
@@ -234,11 +260,80 @@ impl Reader {
         if let Some(stream) = ChunkStreamId::new(id).and_then(|csid| self.streams.get_mut(&csid))
             && !stream.partial.is_empty()
         {
-            self.partial_bytes -= stream.partial.len();
-            self.partials -= 1;
+            self.partial_bytes = self.partial_bytes.saturating_sub(stream.partial.len());
+            self.partials = self.partials.saturating_sub(1);
             stream.partial = Vec::new();
         }
         Ok(())
+    }
+}
+
+state::plain!(struct Limits { max_message, max_partials, max_partial_bytes });
+state::plain!(struct ChunkStream { header, partial } if |stream| stream.partial.len() <= stream.header.length as usize);
+state::plain!(struct Current { csid, left, whole });
+
+/// Without an error: a session that has one is not saved. What counts against the limits is counted again.
+impl State for Reader {
+    fn save(&self, to: &mut Vec<u8>) {
+        let Self {
+            limits,
+            chunk_size,
+            input,
+            streams,
+            current,
+            partials: _,
+            partial_bytes: _,
+            consumed,
+            budget,
+            failed: _,
+        } = self;
+        limits.save(to);
+        chunk_size.save(to);
+        input.save(to);
+        streams.save(to);
+        current.save(to);
+        consumed.save(to);
+        budget.save(to);
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        let mut reader = Self::new(Limits::restore(from)?);
+        reader.chunk_size = State::restore(from)?;
+        reader.input = State::restore(from)?;
+        reader.streams = State::restore(from)?;
+        reader.current = State::restore(from)?;
+        reader.consumed = State::restore(from)?;
+        reader.budget = State::restore(from)?;
+        if !reader.is_sound() {
+            return Err(RestoreError::Malformed("chunks"));
+        }
+        for (csid, stream) in &reader.streams {
+            let current = reader.current.filter(|current| current.csid == *csid);
+            let left = current.map_or(0, |current| current.left);
+            reader.partial_bytes =
+                reader.partial_bytes.saturating_add(stream.partial.len()).saturating_add(left);
+            if current.map_or(!stream.partial.is_empty(), |current| !current.whole) {
+                reader.partials = reader.partials.saturating_add(1);
+            }
+        }
+        Ok(reader)
+    }
+}
+
+impl Reader {
+    /// Whether it could have come to this.
+    fn is_sound(&self) -> bool {
+        let current = self.current.is_none_or(|current| {
+            self.streams.get(&current.csid).is_some_and(|stream| {
+                let (length, coming) =
+                    (stream.header.length as usize, stream.partial.len().saturating_add(current.left));
+                coming <= length && (!current.whole || coming == length)
+            })
+        });
+        current
+            && self.streams.len() <= MAX_CHUNK_STREAMS
+            && (1..=MAX_CHUNK_SIZE).contains(&self.chunk_size)
+            && self.consumed <= self.input.taken
     }
 }
 
@@ -255,9 +350,9 @@ fn chunk_size(body: &[u8]) -> Result<u32, Error> {
 /// Appends `slice` to a message of `length` bytes. Memory doubles with what was received, and never past the message:
 /// a long one ends in an allocation of just its size.
 fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize) {
-    let needed = partial.len() + slice.len();
+    let needed = partial.len().saturating_add(slice.len());
     if needed > partial.capacity() {
-        let capacity = needed.max(2 * partial.capacity()).min(length);
+        let capacity = needed.max(partial.capacity().saturating_mul(2)).min(length);
         partial.reserve_exact(capacity.saturating_sub(partial.len()));
     }
     partial.extend_from_slice(slice);
@@ -268,17 +363,19 @@ fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize) {
 struct Input {
     /// None is empty.
     slices: VecDeque<Bytes>,
+    len: usize,
     /// All bytes ever taken.
     taken: u64,
 }
 
 impl Input {
     const fn new() -> Self {
-        Self { slices: VecDeque::new(), taken: 0 }
+        Self { slices: VecDeque::new(), len: 0, taken: 0 }
     }
 
     fn push(&mut self, data: Bytes) {
         if !data.is_empty() {
+            self.len = self.len.saturating_add(data.len());
             self.slices.push_back(data);
         }
     }
@@ -290,7 +387,7 @@ impl Input {
             let Some(free) = into.get_mut(len..).filter(|free| !free.is_empty()) else { break };
             let n = slice.len().min(free.len());
             free.iter_mut().zip(slice).for_each(|(to, from)| *to = *from);
-            len += n;
+            len = len.saturating_add(n);
         }
         into.get(..len).unwrap_or_default()
     }
@@ -299,7 +396,7 @@ impl Input {
     fn skip(&mut self, mut n: usize) {
         while n > 0 {
             let Some(slice) = self.take_up_to(n) else { return };
-            n -= slice.len();
+            n = n.saturating_sub(slice.len());
         }
     }
 
@@ -315,7 +412,23 @@ impl Input {
     fn take_up_to(&mut self, n: usize) -> Option<Bytes> {
         let front = self.slices.front_mut()?;
         let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
-        self.taken += taken.len() as u64;
+        self.len = self.len.saturating_sub(taken.len());
+        self.taken = self.taken.saturating_add(taken.len() as u64);
         Some(taken)
+    }
+}
+
+/// As one slice.
+impl State for Input {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.taken.save(to);
+        self.len.save(to);
+        self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        let mut input = Self { taken: u64::restore(from)?, ..Self::new() };
+        input.push(Bytes::restore(from)?);
+        Ok(input)
     }
 }

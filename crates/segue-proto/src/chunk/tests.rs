@@ -145,7 +145,7 @@ fn every_chunk_stream_id_is_read_back() {
 }
 
 #[test]
-fn extended_timestamps_begin_at_0xffffff_and_are_repeated() {
+fn v08_extended_timestamps_begin_at_0xffffff_and_are_repeated() {
     let below = message(9, 1, 0xFF_FFFE, vec![7; 129]);
     let mut golden = header0(6, 0xFF_FFFE, 129, 9, 1);
     golden.extend([7; 128]);
@@ -227,7 +227,7 @@ fn set_chunk_size_precedes_its_effect() {
 }
 
 #[test]
-fn chunk_size_changes_inside_a_message() {
+fn v06_chunk_size_changes_inside_a_message() {
     let mut bytes = header0(6, 0, 300, 9, 1);
     bytes.extend([1; 128]);
     bytes.extend(header0(2, 0, 4, type_id::SET_CHUNK_SIZE, 0));
@@ -266,7 +266,7 @@ fn abort_drops_one_partial_and_nothing_else() {
 }
 
 #[test]
-fn a_chunk_stream_begins_with_a_full_header() {
+fn v09_a_chunk_stream_begins_with_a_full_header() {
     for format in 1..=3 {
         let mut bytes = vec![format << 6 | 5, 0, 0, 0, 0, 0, 1, 8];
         bytes.extend([0; 8]);
@@ -280,7 +280,7 @@ fn a_chunk_stream_begins_with_a_full_header() {
 }
 
 #[test]
-fn a_header_inside_a_message_is_refused_and_the_error_stays() {
+fn v04_a_header_inside_a_message_is_refused_and_the_error_stays() {
     for format in 0..=2 {
         let mut bytes = header0(6, 0, 200, 9, 1);
         bytes.extend([1; 128]);

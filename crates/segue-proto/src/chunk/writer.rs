@@ -10,6 +10,7 @@ use super::header::{EXTENDED, Format};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
 use crate::outqueue::OutQueue;
+use crate::state;
 use crate::timestamp::Timestamp;
 
 /// Which message headers a [`Writer`] uses.
@@ -60,6 +61,10 @@ impl Last {
         Some(Format::SameLength { delta })
     }
 }
+
+state::plain!(enum Headers { 0 => Absolute, 1 => Compressed });
+state::plain!(struct Writer { headers, chunk_size, last } if |writer| (1..=MAX_CHUNK_SIZE).contains(&writer.chunk_size));
+state::plain!(struct Last { timestamp, stream_id, length, type_id, delta });
 
 impl Writer {
     /// A writer at the start of a connection, with chunks of [`DEFAULT_CHUNK_SIZE`] bytes.

@@ -2,6 +2,15 @@
 //! to the chunk layer, which applies them itself. The go-away message (type 32) is built here too, as it is one by its
 //! framing; when it is sent is `session::go_away`'s business.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used))]
+
 use bytes::Bytes;
 
 use super::{Message, type_id};

@@ -1,5 +1,14 @@
 //! User control messages (type 4; RTMP 1.0, 7.1.7): the events around streams, and ping.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used))]
+
 use super::{Message, type_id};
 use crate::error::Error;
 

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
+use crate::state;
 use crate::time::Moment;
+
+/// The smallest window that is kept to. One of a few bytes would ask for an acknowledgement, which is 16, a message.
+pub const MIN_WINDOW: u32 = 1024;
 
 /// When to send acknowledgements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,16 +21,19 @@ pub struct AckWindow {
     last: Moment,
 }
 
+state::plain!(struct AckWindow { window, every, taken, acknowledged, last } if |acks| acks.acknowledged <= acks.taken);
+
 impl AckWindow {
     /// Nothing taken, nothing acknowledged. With `every`, what is new waits no longer than that.
     pub fn new(window: Option<u32>, every: Option<Duration>, now: Moment) -> Self {
-        Self { window: window.filter(|&size| size > 0), every, taken: 0, acknowledged: 0, last: now }
+        let window = window.filter(|&size| size > 0).map(|size| size.max(MIN_WINDOW));
+        Self { window, every, taken: 0, acknowledged: 0, last: now }
     }
 
-    /// The peer's Window Acknowledgement Size. 0 is ignored: it would ask for one per message, without end.
+    /// The peer's Window Acknowledgement Size. 0 says nothing and is ignored, less than [`MIN_WINDOW`] is taken for that.
     pub fn set_window(&mut self, size: u32) {
         if size > 0 {
-            self.window = Some(size);
+            self.window = Some(size.max(MIN_WINDOW));
         }
     }
 
@@ -107,15 +114,15 @@ mod tests {
     fn one_is_due_at_the_window_and_not_a_byte_before() {
         let mut acks = AckWindow::new(None, None, at(0));
         assert_eq!(acks.taken(u64::from(u32::MAX), at(1)), None, "no window, none due");
-        acks.set_window(1000);
+        acks.set_window(2000);
         let mut acks = AckWindow { taken: 0, ..acks };
-        assert_eq!(acks.taken(999, at(2)), None);
-        assert_eq!(acks.taken(1000, at(2)), Some(1000));
-        assert_eq!(acks.taken(1000, at(3)), None);
+        assert_eq!(acks.taken(1999, at(2)), None);
+        assert_eq!(acks.taken(2000, at(2)), Some(2000));
+        assert_eq!(acks.taken(2000, at(3)), None);
         assert_eq!(acks.taken(500, at(3)), None, "never backwards");
-        assert_eq!(acks.taken(1999, at(9000)), None, "no timer was asked for");
+        assert_eq!(acks.taken(3999, at(9000)), None, "no timer was asked for");
         assert_eq!(acks.wake_at(), None);
-        assert_eq!(acks.taken(2000, at(9000)), Some(2000));
+        assert_eq!(acks.taken(4000, at(9000)), Some(4000));
     }
 
     #[test]
@@ -123,10 +130,23 @@ mod tests {
         let mut acks = AckWindow::new(Some(0), None, at(0));
         acks.set_window(0);
         assert_eq!(acks.taken(10_000_000, at(0)), None);
-        acks.set_window(100);
+        acks.set_window(5000);
         acks.set_window(0);
         assert_eq!(acks.taken(10_000_000, at(0)), Some(10_000_000));
-        assert_eq!(acks.taken(10_000_099, at(0)), None);
+        assert_eq!(acks.taken(10_004_999, at(0)), None);
+    }
+
+    #[test]
+    fn a_window_of_next_to_nothing_is_no_storm() {
+        for window in [1, MIN_WINDOW - 1, MIN_WINDOW, MIN_WINDOW + 1] {
+            let mut named = AckWindow::new(None, None, at(0));
+            named.set_window(window);
+            for mut acks in [named, AckWindow::new(Some(window), None, at(0))] {
+                let due = u64::from(window.max(1024));
+                assert_eq!(acks.taken(due - 1, at(0)), None);
+                assert_eq!(acks.taken(due, at(0)), Some(due as u32));
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 use super::GoAwaySignal;
 use crate::caps::Announce;
+use crate::state;
 
 /// What one client was told.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,6 +30,9 @@ enum State {
     /// The repeat is out too.
     Repeated,
 }
+
+state::plain!(struct GoAway { state });
+state::plain!(enum State { 0 => Idle, 1 => Told(signal), 2 => Quiet, 3 => Repeated });
 
 impl GoAway {
     /// The one signal for a client that announced this, if any. Never one that was not announced: many clients fail

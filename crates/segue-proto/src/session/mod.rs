@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::chunk::Limits;
+use crate::chunk::{COMMAND_COST, CONTROL_COST, Limits};
 use crate::leg::StreamHash;
 use crate::media::{MediaMessage, TrackKind};
-use crate::message::{ChunkStreamId, Message, MessageStreamId, csid};
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::state;
 
 pub mod ack;
 pub mod client;
@@ -28,6 +29,8 @@ pub enum GoAwaySignal {
     /// Meta's go-away message, type 32.
     GoAwayMessage,
 }
+
+state::plain!(enum GoAwaySignal { 0 => ReconnectRequest, 1 => GoAwayMessage });
 
 /// How a publisher ended its stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,11 +68,22 @@ pub const MAX_STREAMS: usize = 8;
 pub const MAX_IDLE_RENEWALS: u32 = 64;
 /// Bytes that may wait to be written when one more answer is due. Only a peer that asks and does not read gets there.
 pub const MAX_BACKLOG: usize = 16 << 20;
+/// Bytes that a client may send behind `connect` while its answer is not decided.
+pub const MAX_UNREAD: usize = 1 << 20;
 
 /// What the chunk reader holds for a peer that has yet to say what it wants.
 const LIMITS_BEFORE: Limits = Limits { max_message: 1 << 20, max_partials: 8, max_partial_bytes: 1 << 20 };
-/// What it holds for media.
+/// What it holds for media: from the moment that a client asks to publish, as its media may come before the answer.
 const LIMITS_MEDIA: Limits = Limits { max_message: 0xff_ffff, max_partials: 64, max_partial_bytes: 32 << 20 };
+
+/// What a message of this type costs its sender beside its chunks: see [`chunk::MAX_CREDIT`](crate::chunk::MAX_CREDIT).
+const fn cost(type_id: u8) -> u64 {
+    match type_id {
+        type_id::AUDIO | type_id::VIDEO | type_id::DATA_AMF0 | type_id::DATA_AMF3 => 0,
+        type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => COMMAND_COST,
+        _ => CONTROL_COST,
+    }
+}
 
 /// `media` as a message with this payload, and the chunk stream of its kind.
 fn media_message(

@@ -10,7 +10,7 @@ use crate::message::control::Control;
 use crate::message::status::{Status, code};
 use crate::message::user_control::UserControl;
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
-use crate::session::{GoAwaySignal, MAX_BACKLOG, leg};
+use crate::session::{GoAwaySignal, MAX_BACKLOG, cost, leg};
 use crate::url::mask;
 
 /// Characters kept of a server's description.
@@ -20,6 +20,7 @@ const MIN_SECRET: usize = 3;
 
 impl Session {
     pub(super) fn message(&mut self, message: Message) -> Result<Option<Event>, Error> {
+        self.reader.charge(cost(message.type_id))?;
         self.acknowledge();
         if let Some(control) = Control::decode(message.type_id, &message.payload)? {
             return self.control(control);

@@ -22,6 +22,7 @@ use crate::url::RtmpUrl;
 
 mod incoming;
 mod requests;
+mod saved;
 
 /// What a client sends before the first chunk: C0, C1 and C2. Offsets count after it.
 const HANDSHAKE_LEN: u64 = handshake::LEN as u64;
@@ -48,6 +49,8 @@ pub struct Config {
     pub flash_ver: String,
     /// The window that the server is given, in bytes: how often it acknowledges.
     pub window_ack_size: u32,
+    /// Whether C1 is signed: see [`handshake::Client::with_digest`].
+    pub digest: bool,
 }
 
 impl Config {
@@ -60,6 +63,8 @@ impl Config {
             // The form that servers know from FMLE; some look for it.
             flash_ver: "FMLE/3.0 (compatible; Segue)".to_owned(),
             window_ack_size: 2_500_000,
+            // librtmp signs only where it must, so that no server can ask for it; it costs both sides some hashing.
+            digest: false,
         }
     }
 }
@@ -193,7 +198,8 @@ impl Session {
     /// A connection established at `now`. `random` is for the handshake. C0 and C1 wait in [`out`](Self::out).
     pub fn new(config: Config, role: Role, random: [u8; handshake::RANDOM_LEN], now: Moment) -> Self {
         let mut out = OutQueue::new();
-        let mut machine = handshake::Client::new(random, (now.as_micros() / 1000) as u32);
+        let handshake = if config.digest { handshake::Client::with_digest } else { handshake::Client::new };
+        let mut machine = handshake(random, (now.as_micros() / 1000) as u32);
         machine.start(&mut out);
         Self {
             config,
@@ -240,6 +246,7 @@ impl Session {
     /// Takes bytes from the connection, in any split.
     pub fn receive(&mut self, data: Bytes, now: Moment) {
         self.now = now;
+        self.reader.tick(now);
         match &mut self.phase {
             Phase::Handshake { input, .. } => input.extend_from_slice(&data),
             _ => self.reader.push(data),

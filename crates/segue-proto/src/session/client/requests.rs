@@ -158,7 +158,7 @@ impl Session {
     }
 
     fn next_transaction(&mut self) -> f64 {
-        self.transaction += 1;
+        self.transaction = self.transaction.saturating_add(1);
         f64::from(self.transaction)
     }
 

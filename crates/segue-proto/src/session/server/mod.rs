@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::ack::AckWindow;
 use super::go_away::GoAway;
 use super::{
-    CONNECT_TIMEOUT, GoAwaySignal, IDLE_TIMEOUT, LIMITS_BEFORE, MAX_BACKLOG, MAX_IDLE_RENEWALS, Resume,
-    Teardown, leg,
+    CONNECT_TIMEOUT, GoAwaySignal, IDLE_TIMEOUT, LIMITS_BEFORE, MAX_BACKLOG, MAX_IDLE_RENEWALS, MAX_UNREAD,
+    Resume, Teardown, cost, leg,
 };
 use crate::caps::Announce;
 use crate::chunk::{Headers, Reader, Writer};
@@ -30,6 +30,7 @@ use crate::url::mask;
 
 mod answers;
 mod commands;
+mod saved;
 
 /// What all sessions of one server share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,6 +256,7 @@ impl Session {
     /// Takes bytes from the connection, in any split.
     pub fn receive(&mut self, data: Bytes, now: Moment) {
         self.now = now;
+        self.reader.tick(now);
         match &mut self.phase {
             Phase::Handshake { input, .. } => input.extend_from_slice(&data),
             Phase::Rejected => {}
@@ -302,6 +304,12 @@ impl Session {
         Ok(())
     }
 
+    /// Bytes kept of what was received.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.reader.buffered() + self.reader.waiting()
+    }
+
     fn next_event(&mut self) -> Result<Option<Event>, Error> {
         if let Phase::Handshake { machine, input } = &mut self.phase {
             if !machine.receive(input, &mut self.out)? {
@@ -311,8 +319,12 @@ impl Session {
             self.phase = Phase::AwaitConnect;
         }
         loop {
-            if matches!(self.phase, Phase::Asked { .. } | Phase::Rejected) {
-                return Ok(None);
+            match self.phase {
+                Phase::Asked { .. } if self.reader.waiting() > MAX_UNREAD => {
+                    return Err(Error::LimitExceeded("too many bytes before connect is answered"));
+                }
+                Phase::Asked { .. } | Phase::Rejected => return Ok(None),
+                _ => {}
             }
             let Some(message) = self.reader.next()? else { return Ok(None) };
             if let Some(event) = self.message(message)? {
@@ -322,6 +334,7 @@ impl Session {
     }
 
     fn message(&mut self, message: Message) -> Result<Option<Event>, Error> {
+        self.reader.charge(cost(message.type_id))?;
         if let Some(control) = Control::decode(message.type_id, &message.payload)? {
             return Ok(self.control(control));
         }

@@ -18,10 +18,12 @@ use crate::time::Moment;
 use crate::timestamp::Timestamp;
 use crate::url::RtmpUrl;
 
+mod abuse;
 mod foreign;
 mod go_away;
 mod play;
 mod publish;
+mod saved;
 mod scripted;
 mod splits;
 

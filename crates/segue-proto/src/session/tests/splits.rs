@@ -6,7 +6,7 @@ use super::*;
 use crate::leg::{LegHeader, Position, ResumeToken};
 
 /// All bytes of a publisher's conversation, each way.
-fn published() -> Pair {
+pub(super) fn published() -> Pair {
     let mut pair = Pair::streaming(client::Role::Publisher, Announce::ALL);
     let position = Position { index: 0, keyframes: 0, timestamp: Timestamp::ZERO };
     pair.client.send_leg_header(&LegHeader { token: ResumeToken([3; 16]), leg: 1, position });
@@ -23,7 +23,7 @@ fn published() -> Pair {
     pair
 }
 
-fn played() -> Pair {
+pub(super) fn played() -> Pair {
     let mut pair = Pair::streaming(client::Role::Player, Announce::ALL);
     for ms in 0..5 {
         pair.server.send_media(STREAM, &video(ms * 40, ms == 0, 3000));
