@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::chunk::Limits;
 use crate::leg::StreamHash;
 use crate::media::{MediaMessage, TrackKind};
-use crate::message::{ChunkStreamId, Message, MessageStreamId, csid};
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, data, type_id};
 
 pub mod ack;
 pub mod client;
@@ -70,6 +70,15 @@ pub const MAX_BACKLOG: usize = 16 << 20;
 const LIMITS_BEFORE: Limits = Limits { max_message: 1 << 20, max_partials: 8, max_partial_bytes: 1 << 20 };
 /// What it holds for media.
 const LIMITS_MEDIA: Limits = Limits { max_message: 0xff_ffff, max_partials: 64, max_partial_bytes: 32 << 20 };
+
+/// What an audio, video or data message brings, or `None` if it is of another type or of a format nobody has defined.
+fn received_media(message: Message) -> Option<MediaMessage> {
+    let kind = match message.type_id {
+        type_id::DATA_AMF3 => TrackKind::Data,
+        type_id => TrackKind::from_type_id(type_id)?,
+    };
+    Some(MediaMessage::new(kind, message.timestamp, data::as_amf0(message.type_id, message.payload)?))
+}
 
 /// `media` as a message with this payload, and the chunk stream of its kind.
 fn media_message(

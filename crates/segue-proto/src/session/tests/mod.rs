@@ -18,6 +18,7 @@ use crate::time::Moment;
 use crate::timestamp::Timestamp;
 use crate::url::RtmpUrl;
 
+mod amf3;
 mod foreign;
 mod go_away;
 mod play;
