@@ -1,6 +1,6 @@
 //! What the decoders of AMF0 and AMF3 share: the bounds on what a peer may send before it has said who it is, what is
 //! left of them while a message is read, and reading from the front of its bytes. The formats are [`crate::amf0`]'s
-//! and [`crate::amf3`]'s; a value of the one inside the other counts against the same [`Budget`].
+//! and [`crate::amf3`]'s; a value of the one inside the other counts against the same budget.
 
 #![deny(
     clippy::indexing_slicing,

@@ -29,8 +29,8 @@ impl ObjectEncoding {
         }
     }
 
-    /// The number on the wire. A server gives back what the client announced, since it reads both: Flash's clients take
-    /// another number for a server that is too old for them.
+    /// The number on the wire. Our server gives back what the client announced, as it reads both, and as SRS and
+    /// nginx-rtmp do.
     pub const fn number(self) -> f64 {
         match self {
             Self::Amf0 => 0.0,

@@ -15,7 +15,7 @@ pub(super) const FORMAT_AMF0: u8 = 0;
 /// Type 18 is never changed. Type 15 loses its format selector, which a zero byte in front gives back; the rest stays
 /// byte for byte, unless AMF3 values are in it. Those become the AMF0 values that say the same
 /// ([`amf0::plain`]), as one frame is shared by all viewers and by recordings, and few of them read AMF3: librtmp
-/// ignores type 15, and other players fail on the marker. If AMF0 has no words for one of them, or the message is past
+/// ignores type 15, and gortmplib fails on the marker. If AMF0 has no words for one of them, or the message is past
 /// the bounds of a command, all of it stays as it is, in AMF0's own form for such values (AMF0, 3.1).
 pub fn as_amf0(type_id: u8, mut payload: Bytes) -> Option<Bytes> {
     if type_id != type_id::DATA_AMF3 {
@@ -45,7 +45,10 @@ fn translated(payload: &[u8]) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use super::*;
+    use crate::amf::MAX_COMMAND_BYTES;
 
     fn data(payload: &'static [u8]) -> Option<Bytes> {
         as_amf0(15, Bytes::from_static(payload))
@@ -78,6 +81,20 @@ mod tests {
             b"\x00",
         ] {
             assert_eq!(data(body).as_deref(), Some(&body[1..]), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_command_may_be_stays_as_it_is() {
+        // An integer of AMF3, and a long string that fills the rest.
+        let body = |len: usize| {
+            let text = vec![b'x'; len - 8];
+            [&b"\x11\x04\x05\x0c"[..], &(text.len() as u32).to_be_bytes(), &text].concat()
+        };
+        for (len, translated) in [(MAX_COMMAND_BYTES, true), (MAX_COMMAND_BYTES + 1, false)] {
+            let body = body(len);
+            let given = as_amf0(15, [&[0][..], &body].concat().into()).unwrap();
+            assert_eq!(given != body, translated, "{len} bytes");
         }
     }
 
