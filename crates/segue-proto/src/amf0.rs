@@ -1,10 +1,25 @@
 //! AMF0 values: what commands and data messages are written in (Action Message Format AMF 0, 2007, section 2). The
-//! tree, its accessors and its encoder are here; the bounded decoder is in `amf0/decode.rs`. What a command
-//! means is [`crate::message`]'s; AMF3 (marker 0x11) is not read here.
+//! tree, its accessors and its encoder are here; the bounded decoder is in `amf0/decode.rs`, and `amf0/plain.rs` says
+//! in AMF0 what a message says in AMF3. What a command means is [`crate::message`]'s, AMF3 itself is
+//! [`crate::amf3`]'s.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod decode;
+mod plain;
 
-pub use decode::{MAX_COMMAND_BYTES, MAX_DEPTH, MAX_VALUES, decode, decode_all};
+pub use decode::{decode, decode_all};
+pub(crate) use plain::has_amf3;
+pub use plain::plain;
+
+pub use crate::amf::{MAX_COMMAND_BYTES, MAX_DEPTH, MAX_VALUES};
+use crate::{amf, amf3};
 
 /// Type markers (AMF0, 2.1).
 mod marker {
@@ -23,9 +38,13 @@ mod marker {
     pub(super) const UNSUPPORTED: u8 = 0x0D;
     pub(super) const XML_DOCUMENT: u8 = 0x0F;
     pub(super) const TYPED_OBJECT: u8 = 0x10;
+    pub(super) const AVMPLUS: u8 = 0x11;
 }
 
 /// One AMF0 value. Property order, and names that repeat, are kept as they stand on the wire.
+///
+/// The decoder builds none that is deeper than [`MAX_DEPTH`]. Whoever builds one by hand keeps to that too: encoding,
+/// comparing and dropping recurse as deep as the value is.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
     /// 0x00: a double.
@@ -64,6 +83,8 @@ pub enum Value {
         /// Its properties.
         properties: Vec<(String, Value)>,
     },
+    /// 0x11: a value in AMF3 (3.1). The accessors here don't look into it; [`plain`] gives the same in AMF0.
+    AvmPlus(amf3::Value),
 }
 
 impl Value {
@@ -164,6 +185,10 @@ impl Value {
                 encode_short(class, out);
                 encode_properties(properties, out);
             }
+            Self::AvmPlus(value) => {
+                out.push(marker::AVMPLUS);
+                value.encode_literally(out);
+            }
         }
     }
 }
@@ -194,11 +219,7 @@ impl From<String> for Value {
 
 /// UTF-8 (AMF0, 1.3.1): a 16-bit length and the text.
 fn encode_short(s: &str, out: &mut Vec<u8>) {
-    let mut end = s.len().min(u16::MAX.into());
-    while !s.is_char_boundary(end) {
-        end -= 1;
-    }
-    let s = s.get(..end).unwrap_or_default();
+    let s = amf::cut(s, u16::MAX.into());
     out.extend_from_slice(&(s.len() as u16).to_be_bytes());
     out.extend_from_slice(s.as_bytes());
 }

@@ -11,6 +11,35 @@ pub const SEGUE_VERSION: f64 = 1.0;
 /// The longest `serverId` taken from a server, in bytes.
 const MAX_SERVER_ID: usize = 64;
 
+/// In what a client can read values: `objectEncoding` of `connect` and of its `_result` (RTMP 1.0, 7.2.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ObjectEncoding {
+    /// 0, or absent.
+    #[default]
+    Amf0,
+    /// 3: AMF0 and AMF3, and so the message types 15 and 17 beside 18 and 20.
+    Amf3,
+}
+
+impl ObjectEncoding {
+    /// Reads the object of a `connect` command.
+    pub fn parse(connect: &Value) -> Self {
+        match connect.property("objectEncoding") {
+            Some(Value::Number(number)) if *number == Self::Amf3.number() => Self::Amf3,
+            _ => Self::Amf0,
+        }
+    }
+
+    /// The number on the wire. Our server gives back what the client announced, as it reads both, and as SRS and
+    /// nginx-rtmp do.
+    pub const fn number(self) -> f64 {
+        match self {
+            Self::Amf0 => 0.0,
+            Self::Amf3 => 3.0,
+        }
+    }
+}
+
 /// What a client announces in `connect`, or what a server understood of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Announce {
@@ -170,6 +199,20 @@ mod tests {
             assert_eq!(parsed("supportsGoAway", value.clone()), expected, "{value:?}");
         }
         assert_eq!(parsed("supportsgoaway", Value::Boolean(true)), Announce::NONE, "one spelling only");
+    }
+
+    #[test]
+    fn what_announces_amf3() {
+        for (value, expected) in [
+            (Value::Number(3.0), ObjectEncoding::Amf3),
+            (Value::Number(0.0), ObjectEncoding::Amf0),
+            (Value::Number(1.0), ObjectEncoding::Amf0),
+            (Value::Number(f64::NAN), ObjectEncoding::Amf0),
+            (string("3"), ObjectEncoding::Amf0),
+        ] {
+            assert_eq!(ObjectEncoding::parse(&object([("objectEncoding", value)])), expected);
+        }
+        assert_eq!(ObjectEncoding::parse(&Value::Null), ObjectEncoding::Amf0);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! [`time::Moment`] argument, randomness enters through constructors. The same code therefore runs under tokio, under
 //! the server's own loop, and in a simulation with virtual time.
 //!
-//! From the wire up: [`handshake`], [`chunk`] and [`amf0`] know bytes; [`message`], [`caps`], [`media`] and [`url`]
+//! From the wire up: [`handshake`], [`chunk`], [`amf0`] and [`amf3`] know bytes; [`message`], [`caps`], [`media`] and [`url`]
 //! know what they mean; [`session`] is one connection's conversation, as server or as client. [`handover`] decides when
 //! to move and knows no bytes; [`client`] joins sessions and hand-over into a publisher and a player. [`log`] is the
 //! server's side of it: a stream that outlives its connections.
 
+pub mod amf;
 pub mod amf0;
+pub mod amf3;
 pub mod caps;
 pub mod chunk;
 pub mod client;

@@ -1,29 +1,28 @@
 //! The AMF0 decoder. A peer that has not said who it is may send any bytes here, so depth, number of values and size
-//! are bounded, and nothing is allocated by a count or length before the bytes it speaks of are there. Values deeper
-//! than [`MAX_DEPTH`] are never built, so dropping one recurses no deeper than that either.
+//! are bounded (by [`crate::amf`]), and nothing is allocated by a count or length before the bytes it speaks of are
+//! there. Values deeper than [`MAX_DEPTH`](crate::amf::MAX_DEPTH) are never built, so dropping one recurses no deeper
+//! than that either.
 
 use super::{Value, marker};
+use crate::amf::{self, Budget, MAX_COMMAND_BYTES, deeper};
+use crate::amf3;
 use crate::error::Error;
-
-/// How deep containers may nest: a value inside this many objects or arrays is accepted, a further container is not.
-pub const MAX_DEPTH: usize = 32;
-/// How many values one command or one [`decode`] may hold, containers and their members all counted.
-pub const MAX_VALUES: usize = 4096;
-/// How many bytes one command may have.
-pub const MAX_COMMAND_BYTES: usize = 64 * 1024;
 
 /// Takes one value from the front of `r`.
 ///
 /// Text that is not UTF-8 is taken with U+FFFD in place of what is wrong in it, so two such texts can become equal.
 ///
 /// # Errors
-/// `PeerMisbehaved` if it is cut short or malformed, `PeerIncompatible` for AMF3 and the reserved types,
-/// `LimitExceeded` past [`MAX_DEPTH`] or [`MAX_VALUES`]. `r` is then left somewhere inside the value.
+/// `PeerMisbehaved` if it is cut short or malformed, `PeerIncompatible` for the reserved types and for what
+/// [`amf3::decode`] cannot read, `LimitExceeded` past [`MAX_DEPTH`](crate::amf::MAX_DEPTH),
+/// [`MAX_VALUES`](crate::amf::MAX_VALUES) or, in AMF3, [`MAX_TEXT`](crate::amf::MAX_TEXT). `r` is then left somewhere
+/// inside the value.
 pub fn decode(r: &mut &[u8]) -> Result<Value, Error> {
-    Decoder { input: r, values: 0 }.value(0)
+    Decoder::new(r).value(0)
 }
 
-/// All values of a command's or data message's body.
+/// All values of a command's or data message's body. AMF3 values in it share their reference tables, as the tables
+/// belong to a message (AMF3, 4.1).
 ///
 /// # Errors
 /// As [`decode`], with the bounds over the whole body, and `LimitExceeded` past [`MAX_COMMAND_BYTES`].
@@ -32,7 +31,7 @@ pub fn decode_all(payload: &[u8]) -> Result<Vec<Value>, Error> {
         return Err(Error::LimitExceeded("AMF0 body longer than 64 KiB"));
     }
     let mut input = payload;
-    let mut decoder = Decoder { input: &mut input, values: 0 };
+    let mut decoder = Decoder::new(&mut input);
     let mut values = Vec::new();
     while !decoder.input.is_empty() {
         values.push(decoder.value(0)?);
@@ -42,17 +41,24 @@ pub fn decode_all(payload: &[u8]) -> Result<Vec<Value>, Error> {
 
 struct Decoder<'r, 'a> {
     input: &'r mut &'a [u8],
-    values: usize,
+    budget: Budget,
+    amf3: amf3::Tables,
 }
 
-impl Decoder<'_, '_> {
+impl<'r, 'a> Decoder<'r, 'a> {
+    fn new(input: &'r mut &'a [u8]) -> Self {
+        Self { input, budget: Budget::new(), amf3: amf3::Tables::default() }
+    }
+
     /// One value inside `depth` containers.
     fn value(&mut self, depth: usize) -> Result<Value, Error> {
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(Error::LimitExceeded("more than 4096 AMF0 values"));
-        }
         let [marker] = self.array()?;
+        if marker == marker::AVMPLUS {
+            // The marker and what follows it are one value, and AMF3's to count.
+            let value = amf3::Decoder::new(self.input, &mut self.budget, &mut self.amf3).value(depth)?;
+            return Ok(Value::AvmPlus(value));
+        }
+        self.budget.values(1)?;
         Ok(match marker {
             marker::NUMBER => Value::Number(f64::from_be_bytes(self.array()?)),
             marker::BOOLEAN => Value::Boolean(self.array::<1>()? != [0]),
@@ -79,7 +85,7 @@ impl Decoder<'_, '_> {
                 let class = self.short_text()?;
                 Value::TypedObject { class, properties: self.properties(depth)? }
             }
-            _ => return Err(Error::PeerIncompatible("AMF0 type that is reserved or switches to AMF3")),
+            _ => return Err(Error::PeerIncompatible("AMF0 type that is reserved")),
         })
     }
 
@@ -118,21 +124,10 @@ impl Decoder<'_, '_> {
     }
 
     fn text(&mut self, len: usize) -> Result<String, Error> {
-        let (text, rest) = self.input.split_at_checked(len).ok_or(CUT_SHORT)?;
-        *self.input = rest;
-        Ok(String::from_utf8_lossy(text).into_owned())
+        Ok(String::from_utf8_lossy(amf::take(self.input, len)?).into_owned())
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (bytes, rest) = self.input.split_first_chunk::<N>().ok_or(CUT_SHORT)?;
-        *self.input = rest;
-        Ok(*bytes)
+        amf::array(self.input)
     }
-}
-
-const CUT_SHORT: Error = Error::PeerMisbehaved("AMF0 value cut short");
-
-/// The depth inside a container at `depth`.
-fn deeper(depth: usize) -> Result<usize, Error> {
-    if depth < MAX_DEPTH { Ok(depth + 1) } else { Err(Error::LimitExceeded("AMF0 nested deeper than 32")) }
 }

@@ -1,5 +1,7 @@
 //! Golden bytes, bounds and round trips of AMF0.
 
+#![allow(clippy::arithmetic_side_effects)]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -122,11 +124,114 @@ fn odd_but_legal_input_is_taken() {
 
 #[test]
 fn what_cannot_be_read_is_an_error() {
-    for marker in [0x04, 0x0E, 0x11, 0x12, 0xFF] {
+    for marker in [0x04, 0x0E, 0x12, 0xFF] {
         assert!(matches!(one(&[marker, 0, 0]), Err(Error::PeerIncompatible(_))), "marker {marker:#x}");
     }
     assert!(misbehaved(&one(&[0x09])));
     assert!(misbehaved(&one(b"\x03\x00\x01a\x09")));
+}
+
+/// What Py3AMF 0.9.1 writes of a name, of an object and of an array that holds the object's string and the object, by
+/// one encoder for AMF0, `writeElement` and twice `writeAMF3`: AMF3's tables are the message's, not the value's.
+#[test]
+fn amf3_values_of_a_message_share_their_references() {
+    let theirs = b"\x02\x00\nonMetaData\x11\n\x0b\x01\x0btitle\x06\x0bhello\x01\
+        \x11\t\x07\x01\x06\x02\x05?\xf8\x00\x00\x00\x00\x00\x00\n\x00";
+    let title = amf3::Value::object([("title", amf3::Value::string("hello"))]);
+    let again = amf3::Value::Reference { marker: amf3::Referable::Object, index: 0 };
+    let array = amf3::Value::array(vec![amf3::Value::string("hello"), amf3::Value::Double(1.5), again]);
+    let values = vec![Value::from("onMetaData"), Value::AvmPlus(title), Value::AvmPlus(array)];
+    assert_eq!(decode_all(theirs), Ok(values.clone()));
+    // Ours repeat the text, which peers read with tables of either kind.
+    let ours: Vec<u8> = values.iter().flat_map(encoded).collect();
+    assert!(ours.ends_with(b"\x11\t\x07\x01\x06\x0bhello\x05?\xf8\x00\x00\x00\x00\x00\x00\n\x00"));
+    assert_eq!(decode_all(&ours), Ok(values.clone()));
+    // In AMF0, references are followed.
+    let title = Value::object([("title", Value::from("hello"))]);
+    let array = Value::StrictArray(vec![Value::from("hello"), Value::from(1.5), title.clone()]);
+    assert_eq!(plain(values), [Value::from("onMetaData"), title, array]);
+    assert!(misbehaved(&decode(&mut &b"\x11\t\x03\x01\x06\x02"[..])), "a message of its own");
+}
+
+#[test]
+fn depth_and_values_are_counted_across_the_switch() {
+    // Half in AMF0 arrays, half in AMF3's.
+    let nested = |amf0: usize, amf3: usize| {
+        [&b"\x0a\0\0\0\x01".repeat(amf0)[..], b"\x11", &b"\t\x03\x01".repeat(amf3), b"\x01"].concat()
+    };
+    assert!(one(&nested(MAX_DEPTH / 2, MAX_DEPTH / 2)).is_ok());
+    assert!(over_limit(&one(&nested(MAX_DEPTH / 2, MAX_DEPTH / 2 + 1))));
+    assert!(over_limit(&one(&nested(MAX_DEPTH, 1))));
+    assert_eq!(decode_all(&b"\x11\x01".repeat(MAX_VALUES)).map(|v| v.len()), Ok(MAX_VALUES));
+    assert!(over_limit(&decode_all(&b"\x11\x01".repeat(MAX_VALUES + 1))));
+}
+
+#[test]
+fn what_has_no_amf0_stays_amf3() {
+    use amf3::{Referable, Value as V};
+    let avm = |value: &V| Value::AvmPlus(value.clone());
+    let bytes = V::ByteArray(vec![1]);
+    let dictionary = V::Dictionary { weak: false, entries: vec![] };
+    let cycle = V::array(vec![V::Reference { marker: Referable::Array, index: 0 }]);
+    for value in [bytes.clone(), dictionary, cycle, V::array(vec![bytes])] {
+        // It and what it is part of; the others are translated.
+        let values = vec![avm(&value), Value::StrictArray(vec![avm(&value)]), avm(&V::Integer(1))];
+        let expected = vec![values[0].clone(), values[1].clone(), Value::from(1.0)];
+        assert_eq!(plain(values), expected);
+    }
+    // References of AMF0 count objects that would become more.
+    let values = vec![avm(&V::object([])), Value::Object(vec![]), Value::Reference(0)];
+    assert_eq!(plain(values.clone()), values);
+}
+
+#[test]
+fn each_type_of_amf3_in_amf0() {
+    use amf3::Value as V;
+    let one = |value| plain(vec![Value::AvmPlus(value)]).remove(0);
+    let numbers = |n: &[f64]| Value::StrictArray(n.iter().copied().map(Value::Number).collect());
+    assert_eq!(one(V::Undefined), Value::Undefined);
+    assert_eq!(one(V::Null), Value::Null);
+    assert_eq!(one(V::Boolean(true)), Value::Boolean(true));
+    assert_eq!(one(V::Integer(-7)), Value::Number(-7.0));
+    assert_eq!(one(V::Double(0.5)), Value::Number(0.5));
+    assert_eq!(one(V::string("s")), Value::from("s"));
+    assert_eq!(one(V::Xml("<a/>".into())), Value::XmlDocument("<a/>".into()));
+    assert_eq!(one(V::XmlDocument("<a/>".into())), Value::XmlDocument("<a/>".into()));
+    assert_eq!(one(V::Date(5.0)), Value::Date { ms: 5.0, tz: 0 });
+    assert_eq!(one(V::VectorInt { fixed: true, items: vec![-1] }), numbers(&[-1.0]));
+    assert_eq!(one(V::VectorUint { fixed: true, items: vec![u32::MAX] }), numbers(&[4_294_967_295.0]));
+    assert_eq!(one(V::VectorDouble { fixed: true, items: vec![0.5] }), numbers(&[0.5]));
+    let items = vec![V::Integer(1)];
+    let vector = amf3::VectorObject { fixed: false, class: "*".into(), items };
+    assert_eq!(one(V::VectorObject(Box::new(vector))), numbers(&[1.0]));
+    let array = amf3::Array { associative: vec![("k".into(), V::Null)], dense: vec![V::Integer(1)] };
+    let expected = vec![("k".to_owned(), Value::Null), ("0".to_owned(), Value::Number(1.0))];
+    assert_eq!(one(V::Array(Box::new(array))), Value::EcmaArray(expected));
+    let traits = amf3::Traits { class: "C".into(), dynamic: true, sealed: vec!["a".into()] };
+    let object = amf3::Object {
+        traits: traits.into(),
+        sealed: vec![V::Null],
+        dynamic: vec![("b".into(), V::Undefined)],
+    };
+    let properties = vec![("a".to_owned(), Value::Null), ("b".to_owned(), Value::Undefined)];
+    assert_eq!(one(V::Object(Box::new(object))), Value::TypedObject { class: "C".into(), properties });
+    let wrapper = amf3::Wrapper { class: amf3::WRAPPERS[0].into(), body: V::array(vec![V::Integer(1)]) };
+    assert_eq!(one(V::Wrapper(Box::new(wrapper))), numbers(&[1.0]));
+}
+
+/// Arrays that each hold the one before twice: 30 of them come to 2^30 values, in 300 bytes.
+#[test]
+fn a_billion_laughs_stay_few() {
+    let mut bytes = b"\x11\t\x05\x01\x01\x01".to_vec();
+    for index in 0..30_u8 {
+        bytes.extend_from_slice(&[0x11, 0x09, 0x05, 0x01, 0x09, index * 2, 0x09, index * 2]);
+    }
+    let values = decode_all(&bytes).unwrap();
+    assert_eq!(values.iter().flat_map(encoded).collect::<Vec<_>>(), bytes);
+    let plain = plain(values.clone());
+    assert_eq!(plain[30], values[30], "past the bound it stays as it is");
+    assert!(plain.iter().flat_map(encoded).count() < 64 * MAX_VALUES);
+    assert_eq!(values.clone(), values);
 }
 
 #[test]
@@ -172,6 +277,24 @@ fn counts_and_lengths_of_2_32_allocate_nothing() {
     assert!(misbehaved(&one(&[0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x01, b'a', 0x05])));
 }
 
+/// A little of AMF3; all of it has tests of its own.
+fn avm_plus() -> impl Strategy<Value = amf3::Value> {
+    use amf3::Value as V;
+    let leaf = prop_oneof![
+        Just(V::Undefined),
+        V::INTEGERS.prop_map(V::Integer),
+        ".{0,8}".prop_map(|text| V::string(&text)),
+        vec(any::<u8>(), 0..4).prop_map(V::ByteArray),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(V::array),
+            vec(("[a-c]", inner), 0..4)
+                .prop_map(|members| V::object(members.iter().map(|(name, value)| (&**name, value.clone())))),
+        ]
+    })
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let number = any::<f64>().prop_filter("NaN equals nothing", |n| !n.is_nan());
     let leaf = prop_oneof![
@@ -184,6 +307,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<u16>().prop_map(Value::Reference),
         (number, any::<i16>()).prop_map(|(ms, tz)| Value::Date { ms, tz }),
         ".{0,8}".prop_map(Value::XmlDocument),
+        avm_plus().prop_map(Value::AvmPlus),
     ];
     leaf.prop_recursive(5, 48, 6, |inner| {
         let properties = vec((".{0,4}", inner.clone()), 0..6);
@@ -201,6 +325,24 @@ proptest! {
     fn what_is_encoded_is_decoded(values in vec(value(), 0..5)) {
         let bytes = values.iter().flat_map(encoded).collect::<Vec<_>>();
         prop_assert_eq!(decode_all(&bytes), Ok(values));
+    }
+
+    #[test]
+    fn what_is_cut_short_is_an_error(value in value(), cut in any::<prop::sample::Index>()) {
+        let bytes = encoded(&value);
+        let cut = cut.index(bytes.len());
+        prop_assert!(misbehaved(&one(&bytes[..cut])), "cut to {} bytes", cut);
+    }
+
+    #[test]
+    fn what_is_plain_is_left_alone_and_has_an_encoding(values in vec(value(), 0..5)) {
+        let translated = plain(values.clone());
+        prop_assert_eq!(translated.len(), values.len());
+        for (before, after) in values.iter().zip(&translated) {
+            prop_assert!(has_amf3(before) || before == after);
+        }
+        let bytes = translated.iter().flat_map(encoded).collect::<Vec<_>>();
+        prop_assert_eq!(decode_all(&bytes), Ok(translated));
     }
 
     #[test]

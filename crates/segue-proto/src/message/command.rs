@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::data::FORMAT_AMF0;
 use super::{Message, MessageStreamId, type_id};
 use crate::amf0::{self, Value};
 use crate::error::Error;
@@ -44,16 +45,17 @@ impl Command {
         self.args.get(index)?.as_str()
     }
 
-    /// Decodes the payload of a command message. Type 17 has one byte, 0, before what is AMF0 all the same.
+    /// Decodes the payload of a command message. Type 17 has a format selector, 0, before what is AMF0 all the same;
+    /// what is AMF3 in there, by the marker 0x11, is given as the AMF0 that says the same ([`amf0::plain`]).
     ///
     /// # Errors
     /// It is not AMF0 within the bounds of [`amf0`], or has no name.
     pub fn decode(payload: &[u8], type_id: u8) -> Result<Self, Error> {
         let payload = match payload {
-            [0, rest @ ..] if type_id == type_id::COMMAND_AMF3 => rest,
+            [FORMAT_AMF0, rest @ ..] if type_id == type_id::COMMAND_AMF3 => rest,
             _ => payload,
         };
-        let mut values = amf0::decode_all(payload)?.into_iter();
+        let mut values = amf0::plain(amf0::decode_all(payload)?).into_iter();
         let Some(Value::String(name)) = values.next() else {
             return Err(Error::PeerMisbehaved("a command has no name"));
         };
@@ -75,7 +77,8 @@ impl Command {
         out.into()
     }
 
-    /// The message, type 20, timestamp 0.
+    /// The message, type 20, timestamp 0. Peers that speak AMF3 get this too: they read both, and no server of the field
+    /// answers them otherwise.
     pub fn to_message(&self, stream_id: MessageStreamId) -> Message {
         Message {
             type_id: type_id::COMMAND_AMF0,
@@ -113,6 +116,21 @@ mod tests {
         assert!(command.wants_answer());
         let message = command.to_message(MessageStreamId(0));
         assert_eq!((message.type_id, message.timestamp), (20, Timestamp::ZERO));
+    }
+
+    /// By hand from AMF3 3.8, 3.6 and 3.12: name, transaction and object behind 0x11; the member's name `app`.
+    #[test]
+    fn a_command_may_switch_to_amf3() {
+        let mixed = b"\x00\x02\x00\x07connect\x00\x3f\xf0\0\0\0\0\0\0\x11\x0a\x0b\x01\x07app\x06\x09live\x01";
+        let switched = b"\x00\x11\x06\x0fconnect\x11\x04\x01\x11\x0a\x0b\x01\x07app\x06\x09live\x01";
+        for payload in [&mixed[..], switched] {
+            let command = Command::decode(payload, 17).unwrap();
+            assert_eq!((&*command.name, command.transaction), ("connect", 1.0));
+            assert_eq!(command.object, object([("app", string("live"))]));
+        }
+        // A byte array has no AMF0; it does no harm where nobody reads it.
+        let command = Command::decode(b"\x00\x02\x00\x01a\x00\0\0\0\0\0\0\0\0\x05\x11\x0c\x03x", 17).unwrap();
+        assert_eq!(command.args, [Value::AvmPlus(crate::amf3::Value::ByteArray(b"x".to_vec()))]);
     }
 
     #[test]

@@ -2,6 +2,14 @@
 //! stream ids, chunk stream ids. What a control message, user control message or command says is read and written in
 //! the modules below; media bodies are [`crate::media`]'s.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -10,6 +18,7 @@ use crate::timestamp::Timestamp;
 
 pub mod command;
 pub mod control;
+pub mod data;
 pub mod status;
 pub mod user_control;
 

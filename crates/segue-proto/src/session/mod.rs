@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::chunk::{COMMAND_COST, CONTROL_COST, Limits};
 use crate::leg::StreamHash;
 use crate::media::{MediaMessage, TrackKind};
-use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
+use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, data, type_id};
 use crate::state;
 
 pub mod ack;
@@ -83,6 +83,15 @@ const fn cost(type_id: u8) -> u64 {
         type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => COMMAND_COST,
         _ => CONTROL_COST,
     }
+}
+
+/// What an audio, video or data message brings, or `None` if it is of another type or of a format nobody has defined.
+fn received_media(message: Message) -> Option<MediaMessage> {
+    let kind = match message.type_id {
+        type_id::DATA_AMF3 => TrackKind::Data,
+        type_id => TrackKind::from_type_id(type_id)?,
+    };
+    Some(MediaMessage::new(kind, message.timestamp, data::as_amf0(message.type_id, message.payload)?))
 }
 
 /// `media` as a message with this payload, and the chunk stream of its kind.

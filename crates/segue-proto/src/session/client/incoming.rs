@@ -4,13 +4,13 @@ use super::{Event, Phase, Role, Session};
 use crate::amf0::{self, Value};
 use crate::caps::ServerInfo;
 use crate::error::Error;
-use crate::media::{Config as MediaConfig, Content, MediaMessage, TrackKind};
+use crate::media::{Config as MediaConfig, Content, TrackKind};
 use crate::message::command::Command;
 use crate::message::control::Control;
 use crate::message::status::{Status, code};
 use crate::message::user_control::UserControl;
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
-use crate::session::{GoAwaySignal, MAX_BACKLOG, cost, leg};
+use crate::session::{GoAwaySignal, MAX_BACKLOG, cost, leg, received_media};
 use crate::url::mask;
 
 /// Characters kept of a server's description.
@@ -30,7 +30,7 @@ impl Session {
             type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => {
                 self.command(Command::decode(&message.payload, message.type_id)?)
             }
-            type_id::AUDIO | type_id::VIDEO | type_id::DATA_AMF0 => self.media(message),
+            type_id::AUDIO | type_id::VIDEO | type_id::DATA_AMF0 | type_id::DATA_AMF3 => self.media(message),
             // Any length, on any stream; the text gives it no content.
             type_id::GO_AWAY if self.config.announce.go_away => {
                 Ok(Some(Event::GoAway { signal: GoAwaySignal::GoAwayMessage, tc_url: None }))
@@ -69,8 +69,10 @@ impl Session {
     fn media(&mut self, message: Message) -> Result<Option<Event>, Error> {
         let playing =
             matches!(self.phase, Phase::Asked { .. } | Phase::Streaming { .. }) && self.role == Role::Player;
-        let (true, Some(kind)) = (playing, TrackKind::from_type_id(message.type_id)) else { return Ok(None) };
-        let media = MediaMessage::new(kind, message.timestamp, message.payload);
+        if !playing {
+            return Ok(None);
+        }
+        let Some(media) = received_media(message) else { return Ok(None) };
         if media.info().content == Content::Config(MediaConfig::LegHeader) {
             // Ours only from a server that said so; from any other it is no media either.
             if !self.speaks_segue() {
@@ -78,7 +80,7 @@ impl Session {
             }
             return Ok(Some(Event::Position(leg::decode_position(&media.payload)?)));
         }
-        if kind == TrackKind::Data && is_servers_own(&media.payload) {
+        if media.kind == TrackKind::Data && is_servers_own(&media.payload) {
             return Ok(None);
         }
         Ok(Some(Event::Media(media)))

@@ -26,7 +26,7 @@ impl Session {
     /// `draining` is told to clients with `segue`.
     pub fn accept_connect(&mut self, draining: bool, now: Moment) {
         self.now = now;
-        let Phase::Asked { transaction } = self.phase else { return };
+        let Phase::Asked { transaction, encoding } = self.phase else { return };
         self.phase = Phase::Open;
         let window = self.config.window_ack_size;
         self.send(csid::CONTROL, &Control::WindowAckSize(window).to_message());
@@ -42,7 +42,7 @@ impl Session {
             ("level".to_owned(), string(Level::Status.as_str())),
             ("code".to_owned(), string(code::CONNECT_SUCCESS)),
             ("description".to_owned(), string("Connection succeeded.")),
-            ("objectEncoding".to_owned(), Value::Number(0.0)),
+            ("objectEncoding".to_owned(), Value::Number(encoding.number())),
         ];
         if self.config.reconnect {
             info.push(("capsEx".to_owned(), Value::Number(f64::from(CAPS_EX_RECONNECT))));
@@ -66,7 +66,7 @@ impl Session {
 
     /// Answers [`super::Event::Connect`] with `_error`. Nothing more is read: write what waits, then close.
     pub fn reject_connect(&mut self, code: &str, description: &str) {
-        let Phase::Asked { transaction } = self.phase else { return };
+        let Phase::Asked { transaction, .. } = self.phase else { return };
         self.phase = Phase::Rejected;
         let info = status::info(Level::Error, code, description);
         self.send_command(&Command::new("_error", transaction).arg(info), MessageStreamId::CONTROL);

@@ -3,7 +3,7 @@
 
 use super::{Asked, Event, Phase, Session, Stream};
 use crate::amf0::Value;
-use crate::caps::Announce;
+use crate::caps::{Announce, ObjectEncoding};
 use crate::error::Error;
 use crate::message::command::Command;
 use crate::message::status::{self, Level, code};
@@ -59,7 +59,8 @@ impl Session {
         let text =
             |key: &str| command.object.property(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let app = text("app").trim_matches('/').to_owned();
-        self.phase = Phase::Asked { transaction: command.transaction };
+        let encoding = ObjectEncoding::parse(&command.object);
+        self.phase = Phase::Asked { transaction: command.transaction, encoding };
         if !valid_app(&app) {
             self.reject_connect(code::CONNECT_INVALID_APP, "this application name is not allowed");
             return Err(Error::PeerMisbehaved("the application name is not allowed"));

@@ -6,20 +6,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::ack::AckWindow;
 use super::go_away::GoAway;
 use super::{
     CONNECT_TIMEOUT, GoAwaySignal, IDLE_TIMEOUT, LIMITS_BEFORE, MAX_BACKLOG, MAX_IDLE_RENEWALS, MAX_UNREAD,
-    Resume, Teardown, cost, leg,
+    Resume, Teardown, cost, leg, received_media,
 };
-use crate::caps::Announce;
+use crate::caps::{Announce, ObjectEncoding};
 use crate::chunk::{Headers, Reader, Writer};
 use crate::error::Error;
 use crate::handshake;
 use crate::leg::LegHeader;
-use crate::media::{Config as MediaConfig, Content, MediaMessage, TrackKind};
+use crate::media::{Config as MediaConfig, Content, MediaMessage};
 use crate::message::command::Command;
 use crate::message::control::Control;
 use crate::message::user_control::UserControl;
@@ -108,7 +108,7 @@ pub enum Event {
     Media {
         /// The message stream.
         stream: MessageStreamId,
-        /// The message, `@setDataFrame` stripped, AMF3 data turned into AMF0.
+        /// The message, `@setDataFrame` stripped; data of type 15 as [`crate::message::data::as_amf0`] gives it.
         message: MediaMessage,
     },
     /// The publisher ended its stream, or the attempt at one.
@@ -188,6 +188,7 @@ enum Phase {
     /// For the caller's answer to `connect`.
     Asked {
         transaction: f64,
+        encoding: ObjectEncoding,
     },
     Open,
     /// `connect` was refused: nothing is read any more.
@@ -369,22 +370,7 @@ impl Session {
     fn media(&mut self, message: Message) -> Result<Option<Event>, Error> {
         let Some(Stream::Publish { .. }) = self.streams.get(&message.stream_id.0) else { return Ok(None) };
         let stream = message.stream_id;
-        let mut payload = message.payload;
-        let kind = match message.type_id {
-            type_id::DATA_AMF3 => {
-                // The format selector; of the formats only 0, AMF0, is defined (E-RTMP v2, "Enabling AMF3 in RTMP").
-                if payload.first() != Some(&0) {
-                    return Ok(None);
-                }
-                payload.advance(1);
-                TrackKind::Data
-            }
-            type_id => match TrackKind::from_type_id(type_id) {
-                Some(kind) => kind,
-                None => return Ok(None),
-            },
-        };
-        let message = MediaMessage::new(kind, message.timestamp, payload);
+        let Some(message) = received_media(message) else { return Ok(None) };
         if message.info().content == Content::Config(MediaConfig::LegHeader) {
             // From a client without `segue` it is not ours, and must not look so further on either.
             if !self.announce.segue {

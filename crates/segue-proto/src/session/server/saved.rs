@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use super::{Asked, Config, Phase, Session, Stream};
+use crate::caps::ObjectEncoding;
 use crate::session::MAX_STREAMS;
 use crate::state::{self, RestoreError, State};
 use crate::url::valid_stream_name;
 
 const KIND: [u8; 4] = *b"RTMS";
 
+state::plain!(enum ObjectEncoding { 0 => Amf0, 1 => Amf3 });
 state::plain!(enum Asked { 0 => Pending, 1 => Granted });
 state::plain!(enum Stream { 0 => Idle, 1 => Publish { name, state }, 2 => Play { state } });
 state::plain!(enum Phase {
     0 => Handshake { machine, input },
     1 => AwaitConnect,
-    2 => Asked { transaction },
+    2 => Asked { transaction, encoding },
     3 => Open,
     4 => Rejected,
 });

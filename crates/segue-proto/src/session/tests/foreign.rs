@@ -123,24 +123,6 @@ fn what_a_server_has_no_use_for_is_skipped() {
 }
 
 #[test]
-fn data_in_amf3_messages_becomes_amf0() {
-    let mut foreign = Foreign::publishing([]);
-    foreign.take_events();
-    let plain = metadata();
-    for (first, expected) in [(Some(0u8), 1), (Some(0x0a), 0), (None, 0)] {
-        let payload: Vec<u8> = first.into_iter().chain(plain.payload.iter().copied()).collect();
-        let payload = if first.is_none() { Bytes::new() } else { payload.into() };
-        let message = Message { type_id: 15, stream_id: STREAM, timestamp: Timestamp::ZERO, payload };
-        foreign.message(csid::DATA, &message).unwrap();
-        let events = foreign.take_events();
-        assert_eq!(events.len(), expected);
-        assert!(
-            events.iter().all(|e| matches!(e, server::Event::Media { message, .. } if *message == plain))
-        );
-    }
-}
-
-#[test]
 fn commands_out_of_order_are_errors_or_refusals() {
     for early in ["createStream", "publish", "play", "_result"] {
         assert!(matches!(

@@ -19,6 +19,7 @@ use crate::timestamp::Timestamp;
 use crate::url::RtmpUrl;
 
 mod abuse;
+mod amf3;
 mod foreign;
 mod go_away;
 mod play;

@@ -250,3 +250,26 @@ fn requests_out_of_order_send_nothing() {
     player.client.send_media(&video(0, true, 9));
     assert!(player.client.out().is_empty(), "a player does not publish");
 }
+
+/// A server of Flash's time: `onStatus` as type 17 with its info object in AMF3, metadata as type 15. By hand from AMF3
+/// 3.12 and E-RTMP v2, "Enabling AMF3 in RTMP".
+#[test]
+fn a_server_may_speak_amf3_to_a_player() {
+    let mut scripted = Scripted::asked(Player);
+    let mut say = |type_id, payload: &'static [u8]| {
+        let payload = Bytes::from_static(payload);
+        let message = Message { type_id, stream_id: MessageStreamId(5), timestamp: Timestamp::ZERO, payload };
+        scripted.message(&message).unwrap();
+        scripted.take()
+    };
+    let started = b"\x00\x02\x00\x08onStatus\x00\0\0\0\0\0\0\0\0\x05\x11\n\x0b\x01\x0blevel\x06\x0dstatus\
+        \x09code\x06\x29NetStream.Play.Start\x01";
+    assert_eq!(say(17, started), [client::Event::PlayStarted]);
+    let events = say(15, b"\x00\x02\x00\x0aonMetaData\x11\n\x0b\x01\x03a\x04\x05\x01");
+    let expected =
+        media(TrackKind::Data, 0, b"\x02\x00\x0aonMetaData\x03\x00\x01a\x00\x40\x14\0\0\0\0\0\0\x00\x00\x09");
+    assert_eq!(events, [client::Event::Media(expected)]);
+    // A format that nobody has defined, and the server's own word to the player.
+    assert_eq!(say(15, b"\x07\x02\x00\x0aonMetaData\x05"), []);
+    assert_eq!(say(15, b"\x00\x02\x00\x11|RtmpSampleAccess\x01\x01\x01\x01"), []);
+}
