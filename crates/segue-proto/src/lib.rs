@@ -13,6 +13,7 @@ pub mod amf0;
 pub mod caps;
 pub mod chunk;
 pub mod client;
+pub mod codec;
 pub mod error;
 pub mod handover;
 pub mod handshake;
