@@ -23,6 +23,7 @@ use crate::timestamp::Timestamp;
 pub mod audio;
 pub mod channels;
 pub mod code;
+mod config_set;
 mod data;
 mod info;
 pub mod metadata;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use audio::AudioTag;
 pub use code::FourCc;
+pub use config_set::ConfigSet;
 pub use data::{strip_set_data_frame, wrap_set_data_frame};
 pub use info::{Codec, Config, Content, TagInfo, TrackIds};
 pub use multitrack::{Multitrack, Track};
