@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::timestamp::Timestamp;
 
+pub mod aggregate;
 pub mod command;
 pub mod control;
 pub mod status;

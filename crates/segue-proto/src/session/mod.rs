@@ -14,6 +14,7 @@ use crate::message::{ChunkStreamId, Message, MessageStreamId, csid};
 pub mod ack;
 pub mod client;
 pub mod go_away;
+mod incoming;
 pub mod leg;
 pub mod server;
 

@@ -10,12 +10,13 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::ack::AckWindow;
 use super::go_away::GoAway;
+use super::incoming::Incoming;
 use super::{
     CONNECT_TIMEOUT, GoAwaySignal, IDLE_TIMEOUT, LIMITS_BEFORE, MAX_BACKLOG, MAX_IDLE_RENEWALS, Resume,
     Teardown, leg,
 };
-use crate::caps::Announce;
-use crate::chunk::{Headers, Reader, Writer};
+use crate::caps::{Announce, MediaCaps};
+use crate::chunk::{Headers, Writer};
 use crate::error::Error;
 use crate::handshake;
 use crate::leg::LegHeader;
@@ -162,11 +163,12 @@ pub struct Session {
     config: Arc<Config>,
     now: Moment,
     phase: Phase,
-    reader: Reader,
+    reader: Incoming,
     writer: Writer,
     out: OutQueue,
     streams: BTreeMap<u32, Stream>,
     announce: Announce,
+    media_caps: MediaCaps,
     acks: AckWindow,
     go_away: GoAway,
     /// Whether the last acknowledgement is out; a new publish begins anew.
@@ -218,11 +220,12 @@ impl Session {
                 machine: handshake::Server::new(random, time_ms),
                 input: BytesMut::new(),
             },
-            reader: Reader::new(LIMITS_BEFORE),
+            reader: Incoming::new(LIMITS_BEFORE),
             writer: Writer::new(Headers::Absolute),
             out: OutQueue::new(),
             streams: BTreeMap::new(),
             announce: Announce::NONE,
+            media_caps: MediaCaps::default(),
             acks: AckWindow::new(None, None, now),
             go_away: GoAway::default(),
             last_ack_sent: false,
@@ -235,6 +238,11 @@ impl Session {
     /// What the client announced and the configuration allows; nothing before `connect`.
     pub fn announce(&self) -> Announce {
         self.announce
+    }
+
+    /// What the client said of codecs and enhanced media; nothing before `connect`.
+    pub fn media_caps(&self) -> &MediaCaps {
+        &self.media_caps
     }
 
     /// By which signal the client was told to go.
