@@ -26,7 +26,7 @@ pub fn strip_set_data_frame(mut payload: Bytes) -> Bytes {
 
 /// The opposite of [`strip_set_data_frame`]: what a publisher sends for metadata.
 pub fn wrap_set_data_frame(payload: &[u8]) -> Bytes {
-    let mut wrapped = Vec::with_capacity(SET_DATA_FRAME.len() + payload.len());
+    let mut wrapped = Vec::with_capacity(SET_DATA_FRAME.len().saturating_add(payload.len()));
     wrapped.extend_from_slice(SET_DATA_FRAME);
     wrapped.extend_from_slice(payload);
     wrapped.into()

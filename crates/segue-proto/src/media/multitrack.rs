@@ -158,16 +158,19 @@ pub(super) struct Walk {
     over: bool,
 }
 
+/// A track's number, codec and data.
+pub(super) type RawTrack<'a> = (u8, FourCc, &'a [u8]);
+
 impl Walk {
     /// `codec` is that of all tracks, if they share one.
     pub(super) const fn new(kind: MultitrackType, codec: Option<FourCc>) -> Self {
         Self { kind, codec, seen: 0, over: false }
     }
 
-    /// The next track's number, codec and data.
+    /// The next track.
     ///
     /// Forms that are reserved are read as `MANY_TRACKS`, as the specification's pseudocode does.
-    pub(super) fn step<'a>(&mut self, r: &mut &'a [u8]) -> Option<Result<(u8, FourCc, &'a [u8]), Error>> {
+    pub(super) fn step<'a>(&mut self, r: &mut &'a [u8]) -> Option<Result<RawTrack<'a>, Error>> {
         // One track without data is a track; of many, none is left where the bytes end.
         if self.over || (self.seen > 0 && r.is_empty()) {
             return None;
@@ -178,7 +181,7 @@ impl Walk {
         Some(step)
     }
 
-    fn try_step<'a>(&self, r: &mut &'a [u8]) -> Result<(u8, FourCc, &'a [u8]), Error> {
+    fn try_step<'a>(&self, r: &mut &'a [u8]) -> Result<RawTrack<'a>, Error> {
         const CUT_SHORT: Error = Error::PeerMisbehaved("track cut short");
         if self.seen == MAX_TRACKS {
             return Err(Error::LimitExceeded("more than 256 tracks in a message"));
