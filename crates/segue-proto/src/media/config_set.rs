@@ -124,6 +124,9 @@ mod tests {
 
     use super::*;
     use crate::timestamp::Timestamp;
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn message(kind: TrackKind, payload: &'static [u8]) -> MediaMessage {
         MediaMessage::new(kind, Timestamp::ZERO, bytes::Bytes::from_static(payload))
@@ -231,5 +234,40 @@ mod tests {
         assert!(!set(&mut headers, &message(TrackKind::Data, b"\x02\x00\x0aonSegueLeg\x05")));
         assert!(!set(&mut headers, &message(TrackKind::Audio, b"\xaf\x01x")));
         assert!(headers.is_empty());
+    }
+
+    /// What a decoder has of each track after these messages, in order.
+    fn decoded<'a>(messages: impl Iterator<Item = &'a MediaMessage>) -> BTreeMap<u8, bytes::Bytes> {
+        messages.flat_map(|m| m.tracks().map(|track| (track, m.payload.clone()))).collect()
+    }
+
+    proptest::proptest! {
+        /// Whatever shares messages with whatever: a reader that starts now, and one that comes from any point before, end
+        /// up with the newest of each track.
+        #[test]
+        fn every_reader_has_the_newest_of_each_track(
+            messages in vec((btree_set(0u8..4, 1..4), 0u8..3), 1..12),
+            point: prop::sample::Index,
+        ) {
+            let messages: Vec<_> = messages
+                .iter()
+                .map(|(tracks, v)| start(&tracks.iter().copied().collect::<Vec<_>>(), *v))
+                .collect();
+            let point = point.index(messages.len());
+            let mut headers = ConfigSet::default();
+            let mut known = ConfigSet::default();
+            for (at, m) in messages.iter().enumerate() {
+                if at == point {
+                    known = headers.clone();
+                }
+                let before = headers.clone();
+                let changed = set(&mut headers, m);
+                prop_assert_eq!(changed, decoded(before.messages()) != decoded(headers.messages()));
+            }
+            let newest = decoded(messages.iter());
+            prop_assert_eq!(decoded(headers.messages()), newest.clone());
+            prop_assert_eq!(decoded(known.messages().chain(headers.changed_since(&known))), newest);
+            prop_assert_eq!(headers.changed_since(&headers).count(), 0);
+        }
     }
 }

@@ -50,7 +50,7 @@ pub enum Codec {
     None,
 }
 
-/// What [`MediaMessage::info`] finds.
+/// What [`MediaMessage::info`](super::MediaMessage::info) finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TagInfo {
     /// What the message holds.
