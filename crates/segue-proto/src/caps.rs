@@ -1,11 +1,23 @@
 //! What client and server tell each other about themselves in `connect` and its `_result`: E-RTMP v2's `capsEx`, Go
-//! Away's `supportsGoAway`, Segue's `segue`. Which signal follows from it is `session::go_away`'s business.
+//! Away's `supportsGoAway`, Segue's `segue`; codecs and media are [`MediaCaps`]'. Which signal follows from it is
+//! `session::go_away`'s business.
 
 use crate::amf0::Value;
 use crate::state;
 
+mod media;
+mod saved;
+
+pub use media::{CodecFlags, CodecMap, CodecName, MAX_FOUR_CCS, MediaCaps, video_function};
+
 /// `capsEx` bit of E-RTMP v2 ("Enhancing NetConnection connect Command"): reconnect is supported.
 pub const CAPS_EX_RECONNECT: u32 = 0x01;
+/// `capsEx` bit: multitrack messages are understood.
+pub const CAPS_EX_MULTITRACK: u32 = 0x02;
+/// `capsEx` bit: ModEx is parsed.
+pub const CAPS_EX_MOD_EX: u32 = 0x04;
+/// `capsEx` bit: so are nanosecond offsets of timestamps.
+pub const CAPS_EX_TIMESTAMP_NANO_OFFSET: u32 = 0x08;
 /// The version of Segue's own extension.
 pub const SEGUE_VERSION: f64 = 1.0;
 /// The longest `serverId` taken from a server, in bytes.
@@ -88,6 +100,16 @@ impl Announce {
         properties
     }
 
+    /// The properties of a `connect` object that announce this, and `media`. `capsEx` speaks of both: its bit for
+    /// Reconnect is this side's word alone.
+    pub fn with_media(&self, media: &MediaCaps) -> Vec<(String, Value)> {
+        let mut properties = media.four_cc_properties();
+        let bits = if self.reconnect { CAPS_EX_RECONNECT } else { 0 } | (media.caps_ex & !CAPS_EX_RECONNECT);
+        properties.push(("capsEx".to_owned(), Value::Number(bits.into())));
+        properties.extend(self.properties().into_iter().filter(|(name, _)| name != "capsEx"));
+        properties
+    }
+
     /// What is announced here and switched on there.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -110,9 +132,11 @@ pub struct ServerInfo {
     pub draining: bool,
     /// E-RTMP's `capsEx`, 0 if absent.
     pub caps_ex: u32,
+    /// What it says of media.
+    pub media: MediaCaps,
 }
 
-state::plain!(struct ServerInfo { segue, server_id, draining, caps_ex });
+state::plain!(struct ServerInfo { segue, server_id, draining, caps_ex, media });
 
 impl ServerInfo {
     /// Reads the objects of a `_result`: properties and information. `serverId` and `draining` count only from a
@@ -122,7 +146,11 @@ impl ServerInfo {
         let segue = objects.iter().any(|object| speaks_segue(object));
         let server_id =
             find("serverId").and_then(Value::as_str).filter(|id| !id.is_empty() && id.len() <= MAX_SERVER_ID);
+        let media = objects.iter().map(|object| MediaCaps::parse(object));
         Self {
+            media: media
+                .reduce(|first, next| if first.is_enhanced() { first } else { next })
+                .unwrap_or_default(),
             segue,
             server_id: server_id.filter(|_| segue).map(str::to_owned),
             draining: segue && find("draining").and_then(Value::as_bool).unwrap_or(false),
@@ -134,14 +162,8 @@ impl ServerInfo {
 /// The bits of `capsEx`; 0 if it is absent or no unsigned 32-bit integer.
 fn caps_ex(object: &Value) -> u32 {
     let properties = object.as_object().unwrap_or_default();
-    match properties.iter().find(|(key, _)| key.eq_ignore_ascii_case("capsEx")) {
-        Some((_, Value::Number(bits)))
-            if bits.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(bits) =>
-        {
-            *bits as u32
-        }
-        _ => 0,
-    }
+    let found = properties.iter().find(|(key, _)| key.eq_ignore_ascii_case("capsEx"));
+    found.and_then(|(_, bits)| media::integer(bits)).unwrap_or(0)
 }
 
 fn speaks_segue(object: &Value) -> bool {
@@ -241,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn caps_ex_speaks_of_reconnect_only_if_it_is_announced() {
+        for (announce, bits) in [(Announce::ALL, 0x0f), (Announce::NONE, 0x0e)] {
+            let object = Value::Object(announce.with_media(&MediaCaps::publisher()));
+            assert_eq!(object.property("capsEx"), Some(&Value::Number(bits.into())));
+            assert_eq!(Announce::parse(&object), announce);
+            assert_eq!(MediaCaps::parse(&object), MediaCaps { caps_ex: bits, ..MediaCaps::publisher() });
+        }
+    }
+
+    #[test]
     fn a_server_describes_itself_in_either_object() {
         let properties = object([("fmsVer", string("FMS/3,5,7,7009")), ("capsEx", Value::Number(1.0))]);
         let own = object([
@@ -251,7 +283,13 @@ mod tests {
         let info = ServerInfo::parse(&[&properties, &own]);
         assert_eq!(
             info,
-            ServerInfo { segue: true, server_id: Some("abc".into()), draining: true, caps_ex: 1 }
+            ServerInfo {
+                segue: true,
+                server_id: Some("abc".into()),
+                draining: true,
+                caps_ex: 1,
+                media: MediaCaps { caps_ex: 1, ..MediaCaps::default() },
+            }
         );
 
         let foreign = object([("serverId", string("abc")), ("draining", Value::Boolean(true))]);

@@ -4,8 +4,9 @@
 //! [`time::Moment`] argument, randomness enters through constructors. The same code therefore runs under tokio, under
 //! the server's own loop, and in a simulation with virtual time.
 //!
-//! From the wire up: [`handshake`], [`chunk`], [`amf0`] and [`amf3`] know bytes; [`message`], [`caps`], [`media`] and [`url`]
-//! know what they mean; [`session`] is one connection's conversation, as server or as client. [`handover`] decides when
+//! From the wire up: [`handshake`], [`chunk`], [`amf0`] and [`amf3`] know bytes; [`message`], [`caps`], [`media`], [`codec`]
+//! and [`url`] know what they mean; [`session`] is one connection's conversation, as server or as client. [`handover`]
+//! decides when
 //! to move and knows no bytes; [`client`] joins sessions and hand-over into a publisher and a player. [`log`] is the
 //! server's side of it: a stream that outlives its connections.
 
@@ -15,6 +16,7 @@ pub mod amf3;
 pub mod caps;
 pub mod chunk;
 pub mod client;
+pub mod codec;
 pub mod error;
 pub mod handover;
 pub mod handshake;

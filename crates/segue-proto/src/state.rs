@@ -134,7 +134,7 @@ macro_rules! number {
         })*
     };
 }
-number!(u8, u16, u32, u64, f64);
+number!(u8, u16, u32, u64, i32, f64);
 
 impl<const N: usize> State for [u8; N] {
     fn save(&self, to: &mut Vec<u8>) {
@@ -228,6 +228,31 @@ impl<T: State> State for Option<T> {
 
     fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
         bool::restore(from)?.then(|| T::restore(from)).transpose()
+    }
+}
+
+impl<A: State, B: State> State for (A, B) {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.0.save(to);
+        self.1.save(to);
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        Ok((A::restore(from)?, B::restore(from)?))
+    }
+}
+
+/// Saves a list; bytes have a form of their own.
+pub(crate) fn save_list<T: State>(list: &[T], to: &mut Vec<u8>) {
+    list.len().save(to);
+    list.iter().for_each(|item| item.save(to));
+}
+
+/// Restores a list of at most `max`.
+pub(crate) fn restore_list<T: State>(from: &mut &[u8], max: usize) -> Result<Vec<T>, RestoreError> {
+    match usize::restore(from)? {
+        len if len <= max => (0..len).map(|_| T::restore(from)).collect(),
+        _ => Err(RestoreError::Malformed("a list")),
     }
 }
 

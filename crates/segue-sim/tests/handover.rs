@@ -154,7 +154,7 @@ fn video_alone_moves_without_loss() {
 #[test]
 fn h03_a_new_server_that_fails_at_any_step_loses_nothing() {
     // Bytes of the client's after which the connection is reset, or hangs.
-    let limits = [0, 1, 1537, 3073, 3200, 3300, 3420, 3440, 3460, 3480, 3500, 3620, 3640, 3680, 4200, 30_000];
+    let limits = [0, 1, 1537, 3073, 3200, 3393, 3513, 3533, 3553, 3573, 3593, 3713, 3733, 3773, 4293, 30_000];
     let doors: Vec<_> = [Door::Refusing, Door::Silent, Door::Mute]
         .into_iter()
         .chain(limits.map(Door::ResetAfter))

@@ -3,7 +3,7 @@
 //! configuration in force at each of them. Knows no connections: who has sent or acknowledged what is told to
 //! [`Replay::trim`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::leg::Position;
@@ -19,44 +19,27 @@ pub const MAX_SPAN: Duration = Duration::from_secs(30);
 pub const MAX_BYTES: usize = 64 << 20;
 /// What a message costs beside its payload, so that empty messages are bounded too.
 const MESSAGE_COST: usize = 96;
-/// Most configuration messages that are in force at once: a few for each track.
-pub const MAX_CONFIGS: usize = 64;
+/// Tracks that a [`ConfigSet`] remembers at most.
+pub const MAX_CONFIGS: usize = crate::media::ConfigSet::MAX;
 
-/// Which configuration a message replaces: its kind, and the track it is for.
-pub type ConfigKey = (Config, TrackKind, u8);
-
-/// The configuration in force at one place of a stream: the latest message of each [`ConfigKey`], in the order to send
-/// them, metadata first.
+/// The configuration in force at one place of a stream: see [`media::ConfigSet`](crate::media::ConfigSet), which it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConfigSet(BTreeMap<ConfigKey, MediaMessage>);
+pub struct ConfigSet(crate::media::ConfigSet);
 
 impl ConfigSet {
-    /// Takes `message` in, if it is configuration. Beyond [`MAX_CONFIGS`] keys new ones are ignored. Returns whether
-    /// something changed.
+    /// Takes `message` in, if it is configuration and fits. Returns whether something changed.
     pub fn apply(&mut self, message: &MediaMessage) -> bool {
-        let info = message.info();
-        let Content::Config(config) = info.content else { return false };
-        let key = (config, message.kind, info.track);
-        match self.0.get(&key) {
-            Some(known) if known.payload == message.payload => return false,
-            None if self.0.len() >= MAX_CONFIGS => return false,
-            _ => {}
-        }
-        self.0.insert(key, message.clone());
-        true
+        self.0.set(message, &message.info())
     }
 
     /// The messages, in the order to send them.
     pub fn messages(&self) -> impl Iterator<Item = &MediaMessage> {
-        self.0.values()
+        self.0.messages()
     }
 
-    /// Those of this set whose payload differs from what `other` has.
+    /// Those of this set that one who has `other` lacks.
     pub fn newer_than(&self, other: &Self) -> Vec<MediaMessage> {
-        let differs = |(key, message): &(&ConfigKey, &MediaMessage)| {
-            other.0.get(*key).is_none_or(|known| known.payload != message.payload)
-        };
-        self.0.iter().filter(differs).map(|(_, message)| message.clone()).collect()
+        self.0.changed_since(&other.0).cloned().collect()
     }
 }
 
@@ -98,7 +81,7 @@ impl Replay {
         let info = message.info();
         info.content == Content::Keyframe
             && match message.kind {
-                TrackKind::Video => self.lead.is_none_or(|lead| lead == info.track),
+                TrackKind::Video => self.lead.is_none_or(|lead| message.tracks().any(|id| id == lead)),
                 TrackKind::Audio => self.lead.is_none(),
                 TrackKind::Data => false,
             }

@@ -5,6 +5,10 @@
 //! still sends is refused and counted), holds a new leg's media until the old leg's are all in, finds repeats, puts
 //! restarted timestamps on one timeline, and counts what is missing. It knows connections by number and no bytes.
 //!
+//! A message is one unit, of however many tracks: it has one index, is kept and forwarded byte for byte, and counts for
+//! its first track where a track is asked for. A multitrack message of several tracks configures all of them, moves the
+//! timeline of all of them, and is a boundary if the lead track is among them.
+//!
 //! Feed it one input, then drain [`Stream::poll_event`]; call [`Stream::handle_timeout`] at [`Stream::wake_at`].
 
 mod claims;
@@ -18,11 +22,12 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use entry::{Entry, Headers, frame};
+pub use entry::{Entry, frame};
 pub use leg::{LegEnd, Request};
 pub use ring::{Bounds, Cursor, ENTRY_COST, Start};
 pub use stream::Stream;
 
+pub use crate::media::ConfigSet as Headers;
 use crate::timestamp::Timestamp;
 
 /// A connection, as the caller numbers them.
@@ -159,5 +164,7 @@ pub struct Counts {
     pub fenced: u64,
 }
 
+#[cfg(test)]
+mod config_tests;
 #[cfg(test)]
 mod tests;

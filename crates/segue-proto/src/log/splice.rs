@@ -193,8 +193,10 @@ impl Timeline {
     /// sets the one offset for all its tracks. Returns whether it restarted.
     pub(super) fn join(&mut self, first: &[(MediaMessage, TagInfo)]) -> bool {
         let mut firsts: BTreeMap<(TrackKind, u8), Timestamp> = BTreeMap::new();
-        for (message, info) in first.iter().filter(|(_, info)| info.is_coded()) {
-            firsts.entry((message.kind, info.track)).or_insert(message.timestamp);
+        for (message, _) in first.iter().filter(|(_, info)| info.is_coded()) {
+            for track in message.tracks() {
+                firsts.entry((message.kind, track)).or_insert(message.timestamp);
+            }
         }
         // The offset in force first: a leg may continue one that was itself shifted; then raw timestamps as they are.
         for offset in [self.offset_ms, 0] {

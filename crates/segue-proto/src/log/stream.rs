@@ -9,11 +9,10 @@ use crate::leg::{LegHeader, Position, ResumeToken, StreamHash};
 use crate::media::MediaMessage;
 use crate::time::{Moment, earliest};
 
-use super::entry::Headers;
 use super::leg::{Candidate, Held, Hold, LastLeg, LegEnd, Request, Writer};
 use super::ring::{Cursor, Found, Ring, Start};
 use super::splice::{Align, Timeline};
-use super::{Config, ConnId, Counts, Epoch, Event, MAX_CANDIDATES, Read};
+use super::{Config, ConnId, Counts, Epoch, Event, Headers, MAX_CANDIDATES, Read};
 
 /// One logical stream.
 #[derive(Debug)]

@@ -19,19 +19,19 @@ fn at(ms: u64) -> Moment {
     Moment::from_micros(ms * 1000)
 }
 
-fn video(key: bool, ts: u32, n: u32) -> MediaMessage {
+pub(super) fn video(key: bool, ts: u32, n: u32) -> MediaMessage {
     let mut payload = vec![if key { KEY } else { INTER }, 1, 0, 0, 0];
     payload.extend_from_slice(&n.to_be_bytes());
     MediaMessage::new(TrackKind::Video, Timestamp::from_millis(ts), payload.into())
 }
 
-fn audio(ts: u32, n: u32) -> MediaMessage {
+pub(super) fn audio(ts: u32, n: u32) -> MediaMessage {
     let mut payload = vec![0xaf, 1];
     payload.extend_from_slice(&n.to_be_bytes());
     MediaMessage::new(TrackKind::Audio, Timestamp::from_millis(ts), payload.into())
 }
 
-fn avc_header(version: u8) -> MediaMessage {
+pub(super) fn avc_header(version: u8) -> MediaMessage {
     MediaMessage::new(TrackKind::Video, Timestamp::ZERO, vec![KEY, 0, 0, 0, 0, version].into())
 }
 
@@ -46,17 +46,17 @@ fn header(leg: u32, index: u64) -> LegHeader {
     LegHeader { token: TOKEN, leg, position: Position { index, keyframes: index / 5, ..Default::default() } }
 }
 
-struct Fixture {
-    stream: Stream,
+pub(super) struct Fixture {
+    pub(super) stream: Stream,
     now: Moment,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { stream: Stream::new(Config::default(), [1; 16]), now: at(1000) }
     }
 
-    fn publish(&mut self, conn: u64, segue: bool) {
+    pub(super) fn publish(&mut self, conn: u64, segue: bool) {
         self.publish_as(conn, segue, "live/name");
     }
 
@@ -65,17 +65,17 @@ impl Fixture {
         self.stream.publish(request, self.now);
     }
 
-    fn header(&mut self, conn: u64, leg: u32, index: u64) {
+    pub(super) fn header(&mut self, conn: u64, leg: u32, index: u64) {
         self.stream.leg_header(ConnId(conn), header(leg, index), self.now);
     }
 
-    fn send(&mut self, conn: u64, messages: impl IntoIterator<Item = MediaMessage>) {
+    pub(super) fn send(&mut self, conn: u64, messages: impl IntoIterator<Item = MediaMessage>) {
         for message in messages {
             self.stream.append(ConnId(conn), message, self.now);
         }
     }
 
-    fn end(&mut self, conn: u64, end: LegEnd) {
+    pub(super) fn end(&mut self, conn: u64, end: LegEnd) {
         self.stream.end(ConnId(conn), end, self.now);
     }
 
@@ -88,14 +88,14 @@ impl Fixture {
         std::iter::from_fn(|| self.stream.poll_event()).filter(|e| *e != Event::Appended).collect()
     }
 
-    fn splices(&mut self) -> Vec<Splice> {
+    pub(super) fn splices(&mut self) -> Vec<Splice> {
         self.events()
             .into_iter()
             .filter_map(|e| if let Event::Spliced(s) = e { Some(s) } else { None })
             .collect()
     }
 
-    fn entries(&self) -> Vec<Arc<Entry>> {
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
         let mut cursor = self.stream.start(Start::Oldest);
         let mut entries = Vec::new();
         while let Read::Entry(entry) = self.stream.read(&mut cursor) {
@@ -109,7 +109,7 @@ impl Fixture {
         self.entries().iter().map(|e| number(&e.message)).collect()
     }
 
-    fn timestamps(&self) -> Vec<u32> {
+    pub(super) fn timestamps(&self) -> Vec<u32> {
         self.entries().iter().map(|e| e.message.timestamp.as_millis()).collect()
     }
 }

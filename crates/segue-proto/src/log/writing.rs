@@ -8,11 +8,11 @@ use crate::leg::Position;
 use crate::media::{Content, MediaMessage, TagInfo, TrackKind};
 use crate::time::Moment;
 
-use super::entry::{Entry, Headers};
+use super::entry::Entry;
 use super::leg::Writer;
 use super::splice::{Align, Verdict};
 use super::stream::Stream;
-use super::{ConnId, Event, Splice};
+use super::{ConnId, Event, Headers, Splice};
 
 impl Stream {
     /// A message of the active leg.
@@ -101,9 +101,13 @@ impl Stream {
         }));
     }
 
+    /// Whether a reader may start at this message. The lead video track decides: the first that brought a coded frame, in
+    /// a message of many tracks the first there. Keyframes of other tracks, aligned with it or not, start nothing.
     pub(super) fn starts_gop(&self, message: &MediaMessage, info: &TagInfo) -> bool {
         match (message.kind, info.content) {
-            (TrackKind::Video, Content::Keyframe) => self.lead_video.is_none_or(|lead| lead == info.track),
+            (TrackKind::Video, Content::Keyframe) => {
+                self.lead_video.is_none_or(|lead| message.tracks().any(|id| id == lead))
+            }
             (TrackKind::Audio, Content::Keyframe) => self.lead_video.is_none(),
             _ => false,
         }
@@ -117,9 +121,12 @@ impl Stream {
             if message.kind == TrackKind::Video {
                 self.lead_video.get_or_insert(info.track);
             }
-            self.timeline.passed(message.kind, info.track, message.timestamp);
+            // Of many tracks in one message, all have a frame here: the message is one entry, its timestamp all of theirs.
+            for track in message.tracks() {
+                self.timeline.passed(message.kind, track, message.timestamp);
+            }
         }
-        let keyframe = message.kind == TrackKind::Video && info.content == Content::Keyframe;
+        let keyframe = starts_gop && message.kind == TrackKind::Video;
         if starts_gop {
             self.gop = self.last_keyframe.map(|at| now.since(at));
             self.last_keyframe = Some(now);

@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use crate::timestamp::Timestamp;
 
+pub mod aggregate;
 pub mod command;
 pub mod control;
 pub mod data;

@@ -15,6 +15,7 @@ use crate::state;
 pub mod ack;
 pub mod client;
 pub mod go_away;
+mod incoming;
 pub mod leg;
 pub mod server;
 

@@ -7,9 +7,10 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 
 use super::ack::AckWindow;
+use super::incoming::Incoming;
 use super::{GoAwaySignal, LIMITS_MEDIA};
 use crate::caps::{Announce, ServerInfo};
-use crate::chunk::{Headers, Reader, Writer};
+use crate::chunk::{Headers, Writer};
 use crate::error::Error;
 use crate::handshake;
 use crate::leg::PlayPosition;
@@ -153,7 +154,7 @@ pub struct Session {
     role: Role,
     now: Moment,
     phase: Phase,
-    reader: Reader,
+    reader: Incoming,
     writer: Writer,
     out: OutQueue,
     acks: AckWindow,
@@ -206,7 +207,7 @@ impl Session {
             role,
             now,
             phase: Phase::Handshake { machine, input: BytesMut::new() },
-            reader: Reader::new(LIMITS_MEDIA),
+            reader: Incoming::new(LIMITS_MEDIA),
             writer: Writer::new(Headers::Compressed),
             out,
             acks: AckWindow::new(None, None, now),

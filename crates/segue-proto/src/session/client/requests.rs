@@ -2,6 +2,7 @@
 
 use super::{Phase, Role, Session};
 use crate::amf0::Value;
+use crate::caps::MediaCaps;
 use crate::leg::LegHeader;
 use crate::media::{Config as MediaConfig, Content, MediaMessage, wrap_set_data_frame};
 use crate::message::command::{Command, string};
@@ -12,10 +13,6 @@ use crate::session::{PLAY_TIMEOUT, Resume, STEP_TIMEOUT, leg, media_message};
 
 /// What a player says it buffers, in milliseconds. Servers without interest in it ignore it.
 const BUFFER_MS: u32 = 3000;
-/// `audioCodecs`, `videoCodecs` and `videoFunction` of a Flash player that takes everything (RTMP 1.0, 7.2.1.1).
-const AUDIO_CODECS: f64 = 4071.0;
-const VIDEO_CODECS: f64 = 252.0;
-const VIDEO_FUNCTION: f64 = 1.0;
 /// `play` from a live stream, else from a recording (RTMP 1.0, 7.2.2.1).
 const START_LIVE_OR_RECORDED: f64 = -2.0;
 
@@ -29,14 +26,16 @@ impl Session {
             Role::Player => {
                 object.push(("fpad".to_owned(), Value::Boolean(false)));
                 object.push(("capabilities".to_owned(), Value::Number(15.0)));
-                object.push(("audioCodecs".to_owned(), Value::Number(AUDIO_CODECS)));
-                object.push(("videoCodecs".to_owned(), Value::Number(VIDEO_CODECS)));
-                object.push(("videoFunction".to_owned(), Value::Number(VIDEO_FUNCTION)));
             }
         }
+        let media = match self.role {
+            Role::Publisher => MediaCaps::publisher(),
+            Role::Player => MediaCaps::player(),
+        };
+        object.extend(media.legacy_properties());
         object.push(("flashVer".to_owned(), string(&self.config.flash_ver)));
         object.push(("tcUrl".to_owned(), string(&url.tc_url())));
-        object.extend(self.config.announce.properties());
+        object.extend(self.config.announce.with_media(&media));
         let transaction = self.next_transaction();
         let connect =
             Command { name: "connect".into(), transaction, object: Value::Object(object), args: Vec::new() };

@@ -3,7 +3,7 @@
 
 use super::{Asked, Phase, Session, Stream};
 use crate::amf0::Value;
-use crate::caps::{CAPS_EX_RECONNECT, SEGUE_VERSION};
+use crate::caps::{CAPS_EX_RECONNECT, MediaCaps, SEGUE_VERSION};
 use crate::chunk::Frame;
 use crate::leg::PlayPosition;
 use crate::media::MediaMessage;
@@ -44,8 +44,16 @@ impl Session {
             ("description".to_owned(), string("Connection succeeded.")),
             ("objectEncoding".to_owned(), Value::Number(encoding.number())),
         ];
-        if self.config.reconnect {
-            info.push(("capsEx".to_owned(), Value::Number(f64::from(CAPS_EX_RECONNECT))));
+        // E-RTMP v2, "Enhancing NetConnection connect Command": a server states its support by the properties that the
+        // client has for it. A client that knows nothing of it is not shown what it may trip over.
+        let enhanced = self.media_caps.is_enhanced();
+        if self.config.reconnect || enhanced {
+            let reconnect = if self.config.reconnect { CAPS_EX_RECONNECT } else { 0 };
+            let bits = MediaCaps::server().caps_ex | reconnect;
+            info.push(("capsEx".to_owned(), Value::Number(bits.into())));
+        }
+        if enhanced {
+            info.extend(MediaCaps::server().maps());
         }
         if self.announce.segue {
             info.push(("segue".to_owned(), Value::Number(SEGUE_VERSION)));

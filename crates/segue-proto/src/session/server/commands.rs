@@ -3,7 +3,7 @@
 
 use super::{Asked, Event, Phase, Session, Stream};
 use crate::amf0::Value;
-use crate::caps::{Announce, ObjectEncoding};
+use crate::caps::{Announce, MediaCaps, ObjectEncoding};
 use crate::error::Error;
 use crate::message::command::Command;
 use crate::message::status::{self, Level, code};
@@ -71,6 +71,7 @@ impl Session {
             segue: self.config.segue,
         };
         self.announce = Announce::parse(&command.object).and(allowed);
+        self.media_caps = MediaCaps::parse(&command.object);
         let announce = self.announce;
         Ok(Some(Event::Connect { app, tc_url: text("tcUrl"), announce, flash_ver: text("flashVer") }))
     }

@@ -10,12 +10,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::ack::AckWindow;
 use super::go_away::GoAway;
+use super::incoming::Incoming;
 use super::{
     CONNECT_TIMEOUT, GoAwaySignal, IDLE_TIMEOUT, LIMITS_BEFORE, MAX_BACKLOG, MAX_IDLE_RENEWALS, MAX_UNREAD,
     Resume, Teardown, cost, leg, received_media,
 };
-use crate::caps::{Announce, ObjectEncoding};
-use crate::chunk::{Headers, Reader, Writer};
+use crate::caps::{Announce, MediaCaps, ObjectEncoding};
+use crate::chunk::{Headers, Writer};
 use crate::error::Error;
 use crate::handshake;
 use crate::leg::LegHeader;
@@ -163,11 +164,12 @@ pub struct Session {
     config: Arc<Config>,
     now: Moment,
     phase: Phase,
-    reader: Reader,
+    reader: Incoming,
     writer: Writer,
     out: OutQueue,
     streams: BTreeMap<u32, Stream>,
     announce: Announce,
+    media_caps: MediaCaps,
     acks: AckWindow,
     go_away: GoAway,
     /// Whether the last acknowledgement is out; a new publish begins anew.
@@ -220,11 +222,12 @@ impl Session {
                 machine: handshake::Server::new(random, time_ms),
                 input: BytesMut::new(),
             },
-            reader: Reader::new(LIMITS_BEFORE),
+            reader: Incoming::new(LIMITS_BEFORE),
             writer: Writer::new(Headers::Absolute),
             out: OutQueue::new(),
             streams: BTreeMap::new(),
             announce: Announce::NONE,
+            media_caps: MediaCaps::default(),
             acks: AckWindow::new(None, None, now),
             go_away: GoAway::default(),
             last_ack_sent: false,
@@ -237,6 +240,11 @@ impl Session {
     /// What the client announced and the configuration allows; nothing before `connect`.
     pub fn announce(&self) -> Announce {
         self.announce
+    }
+
+    /// What the client said of codecs and enhanced media; nothing before `connect`.
+    pub fn media_caps(&self) -> &MediaCaps {
+        &self.media_caps
     }
 
     /// By which signal the client was told to go.

@@ -56,6 +56,7 @@ impl State for Session {
             out,
             streams,
             announce,
+            media_caps,
             acks,
             go_away,
             last_ack_sent,
@@ -70,6 +71,7 @@ impl State for Session {
         out.save(to);
         streams.save(to);
         announce.save(to);
+        media_caps.save(to);
         acks.save(to);
         go_away.save(to);
         last_ack_sent.save(to);
@@ -87,6 +89,7 @@ impl State for Session {
             out: State::restore(from)?,
             streams: State::restore(from)?,
             announce: State::restore(from)?,
+            media_caps: State::restore(from)?,
             acks: State::restore(from)?,
             go_away: State::restore(from)?,
             last_ack_sent: State::restore(from)?,

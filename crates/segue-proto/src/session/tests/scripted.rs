@@ -1,6 +1,7 @@
 //! A client against other makers' servers: what they write is written here by hand.
 
 use super::*;
+use crate::message::aggregate;
 use crate::message::control::{Control, LimitType};
 use crate::message::status::{self, Level, code};
 use crate::message::user_control::UserControl;
@@ -272,4 +273,22 @@ fn a_server_may_speak_amf3_to_a_player() {
     // A format that nobody has defined, and the server's own word to the player.
     assert_eq!(say(15, b"\x07\x02\x00\x0aonMetaData\x05"), []);
     assert_eq!(say(15, b"\x00\x02\x00\x11|RtmpSampleAccess\x01\x01\x01\x01"), []);
+}
+
+#[test]
+fn an_aggregate_is_played_as_what_it_holds() {
+    let mut scripted = Scripted::asked(Player);
+    scripted.status(Level::Status, code::PLAY_START, "");
+    scripted.take();
+    let part = |ms, payload: &'static [u8]| Message {
+        type_id: type_id::AUDIO,
+        stream_id: MessageStreamId(5),
+        timestamp: Timestamp::from_millis(ms),
+        payload: Bytes::from_static(payload),
+    };
+    let mut whole = aggregate::join(&[part(10, b"\xaf\x01a"), part(33, b"\xaf\x01b")]).unwrap();
+    whole.timestamp = Timestamp::from_millis(1000);
+    scripted.message(&whole).unwrap();
+    let expected = [media(TrackKind::Audio, 1000, b"\xaf\x01a"), media(TrackKind::Audio, 1023, b"\xaf\x01b")];
+    assert_eq!(scripted.take(), expected.map(client::Event::Media));
 }
