@@ -60,9 +60,10 @@ def packets(path):
             number, kind = line.removeprefix("#media_type ").split(": ")
             kinds[int(number)] = f"{kind}{sum(k.startswith(kind) for k in kinds.values())}"
         elif line and not line.startswith("#"):
-            number, dts, pts, _duration, _size, digest = [field.strip() for field in line.split(",")[:6]]
+            number, dts, pts, _duration, size, digest = [field.strip() for field in line.split(",")[:6]]
             kind, dts, pts = kinds[int(number)], int(dts), int(pts)
-            if not kind.startswith(("audio", "video")):
+            # FFmpeg makes an empty packet of an E-RTMP configuration that comes late.
+            if not kind.startswith(("audio", "video")) or int(size) == 0:
                 continue
             # FFmpeg raises a timestamp that goes backwards to the one before, and says so only in its log.
             clamped = held.get(kind) == dts

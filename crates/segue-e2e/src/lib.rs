@@ -10,6 +10,7 @@
 
 pub mod bench;
 pub mod fault_proxy;
+pub mod ffmpeg9;
 pub mod flv;
 pub mod haproxy;
 pub mod http;
