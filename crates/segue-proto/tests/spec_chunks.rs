@@ -1,6 +1,8 @@
 //! RTMP 1.0, 5.1, 5.3 and 5.4, as far as it shows only from outside: message streams and types to the chunk layer,
 //! directions, what control messages travel on and do. The bytes of chunks are tested beside the code.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod wire;
 
 use segue_proto::Timestamp;

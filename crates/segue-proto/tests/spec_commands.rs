@@ -1,6 +1,8 @@
 //! RTMP 1.0, 7.1.7 and 7.2: commands as they stand on the wire, and the order of a conversation. AMF0 by hand: number
 //! 00, boolean 01, string 02, object 03 with its end 00 00 09, null 05, ECMA array 08.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod wire;
 
 use segue_proto::amf0::Value;

@@ -1,5 +1,7 @@
 //! RTMP 1.0, 5.2.1: who waits for what in the handshake. The bytes of its packets are tested beside the code.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod wire;
 
 use std::sync::Arc;
