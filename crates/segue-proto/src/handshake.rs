@@ -35,7 +35,7 @@ enum ClientState {
 }
 
 impl Client {
-    /// A client with these random bytes. `time_ms`, of any clock, is what C1 and C2 say the time is.
+    /// A client with these random bytes. `time_ms`, of any clock, is what C1 says the time is.
     pub fn new(random: [u8; RANDOM_LEN], time_ms: u32) -> Self {
         Self { state: ClientState::Idle(version_and_packet(&random, time_ms).freeze()), time_ms }
     }
@@ -46,6 +46,11 @@ impl Client {
             out.push(std::mem::take(hello));
             self.state = ClientState::AwaitS1;
         }
+    }
+
+    /// It is `time_ms`, of the same clock as at the beginning: what the second time of the answer is to say.
+    pub const fn tick(&mut self, time_ms: u32) {
+        self.time_ms = time_ms;
     }
 
     /// Takes what belongs to the handshake from `input`, and answers. True once it is done.
@@ -99,9 +104,14 @@ enum ServerState {
 }
 
 impl Server {
-    /// A server with these random bytes. `time_ms`, of any clock, is what S1 and S2 say the time is.
+    /// A server with these random bytes. `time_ms`, of any clock, is what S1 says the time is.
     pub fn new(random: [u8; RANDOM_LEN], time_ms: u32) -> Self {
         Self { state: ServerState::AwaitC1(version_and_packet(&random, time_ms)), time_ms }
+    }
+
+    /// It is `time_ms`, of the same clock as at the beginning: what the second time of the answer is to say.
+    pub const fn tick(&mut self, time_ms: u32) {
+        self.time_ms = time_ms;
     }
 
     /// Takes what belongs to the handshake from `input`, and answers. True once it is done.

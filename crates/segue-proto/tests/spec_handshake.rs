@@ -56,3 +56,22 @@ fn a_server_sends_s2_after_c1_and_data_after_c2() {
     let (connected, answer) = said(&[&[0][..], &chunk(3, 0, 20, 0, CONNECT)].concat());
     assert!(connected && answer.len() > 16);
 }
+
+#[test]
+fn the_second_time_is_when_the_peers_packet_was_read() {
+    let url = RtmpUrl::parse("rtmp://server.test/live/cam").unwrap();
+    let mut client = client::Session::new(client::Config::new(url), client::Role::Player, [1; 1528], at(5));
+    let mut server = server::Session::new(Arc::new(server::Config::default()), [7; 1528], at(20_000));
+    let c0c1 = drain(client.out());
+    assert_eq!(c0c1[1..5], [0, 0, 0, 5]);
+    server.receive(c0c1[..700].to_vec().into(), at(20_100));
+    assert_eq!(server.poll_event(), Ok(None));
+    server.receive(c0c1[700..].to_vec().into(), at(20_300));
+    assert_eq!(server.poll_event(), Ok(None));
+    let hello = drain(server.out());
+    assert_eq!(hello[1537..1545], [0, 0, 0, 5, 0, 0, 0x4f, 0x4c], "5 ms; 20,300 ms");
+    client.receive(hello.into(), at(1000));
+    assert_eq!(client.poll_event(), Ok(None));
+    let c2 = drain(client.out());
+    assert_eq!(c2[..8], [0, 0, 0x4e, 0x20, 0, 0, 0x03, 0xe8], "20,000 ms; 1000 ms");
+}

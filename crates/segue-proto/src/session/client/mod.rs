@@ -241,7 +241,10 @@ impl Session {
     pub fn receive(&mut self, data: Bytes, now: Moment) {
         self.now = now;
         match &mut self.phase {
-            Phase::Handshake { input, .. } => input.extend_from_slice(&data),
+            Phase::Handshake { machine, input } => {
+                machine.tick((now.as_micros() / 1000) as u32);
+                input.extend_from_slice(&data);
+            }
             _ => self.reader.push(data),
         }
     }
