@@ -226,7 +226,9 @@ fn h26_type_32_is_acted_on_too() {
     show.assert_exact();
     let record = &show.world.records[0];
     assert_eq!((record.signal, record.to.as_deref()), (Signal::GoAway, Some("a:1935")));
-    assert_eq!(show.world.links_of("a").len(), 2, "the same server, not draining, takes it back");
+    let links = show.world.links_of("a");
+    assert_eq!(links.len(), 2, "the same server, not draining, takes it back");
+    assert_eq!([links[0].unpublished, links[1].unpublished], [false, true], "no teardown on the old leg");
 }
 
 #[test]

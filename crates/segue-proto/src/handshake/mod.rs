@@ -60,7 +60,7 @@ enum ClientState {
 
 impl Client {
     /// A client with these random bytes, for the simple handshake, which every server knows. `time_ms`, of any clock,
-    /// is what C1 and C2 say the time is.
+    /// is what C1 says the time is.
     pub fn new(random: [u8; RANDOM_LEN], time_ms: u32) -> Self {
         let hello = version_and_packet(&random, time_ms).freeze();
         Self { state: ClientState::Idle(hello), time_ms, digest: None }
@@ -72,6 +72,11 @@ impl Client {
         let mut hello = version_and_packet(&random, time_ms);
         let digest = packet_mut(&mut hello).and_then(|c1| digest::imprint(c1, Scheme::First, Side::Client));
         Self { state: ClientState::Idle(hello.freeze()), time_ms, digest }
+    }
+
+    /// It is `time_ms`, of the same clock as at the beginning: what the second time of the answer is to say.
+    pub const fn tick(&mut self, time_ms: u32) {
+        self.time_ms = time_ms;
     }
 
     /// Sends C0 and C1; once.
@@ -152,9 +157,14 @@ enum ServerState {
 }
 
 impl Server {
-    /// A server with these random bytes. `time_ms`, of any clock, is what S1 and S2 say the time is.
+    /// A server with these random bytes. `time_ms`, of any clock, is what S1 says the time is.
     pub fn new(random: [u8; RANDOM_LEN], time_ms: u32) -> Self {
         Self { state: ServerState::AwaitC1(version_and_packet(&random, time_ms)), time_ms }
+    }
+
+    /// It is `time_ms`, of the same clock as at the beginning: what the second time of the answer is to say.
+    pub const fn tick(&mut self, time_ms: u32) {
+        self.time_ms = time_ms;
     }
 
     /// Takes what belongs to the handshake from `input`, and answers. True once it is done.

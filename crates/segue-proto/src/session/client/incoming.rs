@@ -43,9 +43,9 @@ impl Session {
         match control {
             Control::Acknowledgement { sequence } => return Ok(Some(Event::Acknowledged { sequence })),
             Control::WindowAckSize(size) => self.acks.set_window(size),
-            // RTMP 1.0, 5.4.5: answered with our window if that differs from the last one sent.
+            // RTMP 1.0, 5.4.5: answered with our window if that differs from the last one told.
             Control::SetPeerBandwidth { window, .. } => {
-                if window > 0 && self.bandwidth.replace(window) != Some(window) {
+                if window > 0 && std::mem::replace(&mut self.window_told, window) != window {
                     self.answer(csid::CONTROL, &Control::WindowAckSize(window).to_message())?;
                 }
             }

@@ -159,8 +159,8 @@ pub struct Session {
     out: OutQueue,
     acks: AckWindow,
     server: Option<ServerInfo>,
-    /// The last window that this side was told to keep by Set Peer Bandwidth, and answered.
-    bandwidth: Option<u32>,
+    /// The Window Acknowledgement Size that the server was told last; 0 before the first.
+    window_told: u32,
     transaction: u32,
     deadline: Option<Moment>,
     failed: Option<Error>,
@@ -212,7 +212,7 @@ impl Session {
             out,
             acks: AckWindow::new(None, None, now),
             server: None,
-            bandwidth: None,
+            window_told: 0,
             transaction: 0,
             deadline: Some(now + STEP_TIMEOUT),
             failed: None,
@@ -249,7 +249,10 @@ impl Session {
         self.now = now;
         self.reader.tick(now);
         match &mut self.phase {
-            Phase::Handshake { input, .. } => input.extend_from_slice(&data),
+            Phase::Handshake { machine, input } => {
+                machine.tick((now.as_micros() / 1000) as u32);
+                input.extend_from_slice(&data);
+            }
             _ => self.reader.push(data),
         }
     }

@@ -50,7 +50,8 @@ impl Session {
         if !matches!(self.phase, Phase::Connected) {
             return;
         }
-        self.send(csid::CONTROL, &Control::WindowAckSize(self.config.window_ack_size).to_message());
+        self.window_told = self.config.window_ack_size;
+        self.send(csid::CONTROL, &Control::WindowAckSize(self.window_told).to_message());
         self.writer.set_chunk_size(self.config.chunk_size, &mut self.out);
         if self.role == Role::Publisher {
             for name in ["releaseStream", "FCPublish"] {

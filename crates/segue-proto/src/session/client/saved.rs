@@ -49,7 +49,7 @@ impl State for Session {
             out,
             acks,
             server,
-            bandwidth,
+            window_told,
             transaction,
             deadline,
             failed: _,
@@ -63,7 +63,7 @@ impl State for Session {
         out.save(to);
         acks.save(to);
         server.save(to);
-        bandwidth.save(to);
+        window_told.save(to);
         transaction.save(to);
         deadline.save(to);
     }
@@ -79,7 +79,7 @@ impl State for Session {
             out: State::restore(from)?,
             acks: State::restore(from)?,
             server: State::restore(from)?,
-            bandwidth: State::restore(from)?,
+            window_told: State::restore(from)?,
             transaction: State::restore(from)?,
             deadline: State::restore(from)?,
             failed: None,

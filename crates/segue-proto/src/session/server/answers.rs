@@ -21,7 +21,8 @@ const FMS_CAPABILITIES: f64 = 31.0;
 const FMS_MODE: f64 = 1.0;
 
 impl Session {
-    /// Answers [`super::Event::Connect`]: window, bandwidth and chunk size, then `_result`. Poll for events afterwards.
+    /// Answers [`super::Event::Connect`]: window, bandwidth, chunk size and StreamBegin, then `_result`. Poll for events
+    /// afterwards.
     ///
     /// `draining` is told to clients with `segue`.
     pub fn accept_connect(&mut self, draining: bool, now: Moment) {
@@ -30,9 +31,11 @@ impl Session {
         self.phase = Phase::Open;
         let window = self.config.window_ack_size;
         self.send(csid::CONTROL, &Control::WindowAckSize(window).to_message());
+        self.window_told = window;
         let bandwidth = Control::SetPeerBandwidth { window, limit: LimitType::Dynamic };
         self.send(csid::CONTROL, &bandwidth.to_message());
         self.writer.set_chunk_size(self.config.chunk_size, &mut self.out);
+        self.send(csid::CONTROL, &UserControl::StreamBegin(MessageStreamId::CONTROL.0).to_message());
         let properties = object([
             ("fmsVer", string(FMS_VERSION)),
             ("capabilities", Value::Number(FMS_CAPABILITIES)),
@@ -103,16 +106,18 @@ impl Session {
 
     /// Grants a [`super::Event::Play`]. Media may follow.
     pub fn play_start(&mut self, stream: MessageStreamId) {
-        let Some(Stream::Play { state }) = self.streams.get_mut(&stream.0) else { return };
+        let Some(Stream::Play { state, reset }) = self.streams.get_mut(&stream.0) else { return };
+        let reset = *reset;
         if std::mem::replace(state, Asked::Granted) == Asked::Granted {
             return;
         }
         self.send(csid::CONTROL, &UserControl::StreamBegin(stream.0).to_message());
-        for (code, text) in
-            [(code::PLAY_RESET, "The stream is reset."), (code::PLAY_START, "The stream starts.")]
-        {
-            self.send_command(&status::on_status(Level::Status, code, text), stream);
+        if reset {
+            let text = "The stream is reset.";
+            self.send_command(&status::on_status(Level::Status, code::PLAY_RESET, text), stream);
         }
+        let text = "The stream starts.";
+        self.send_command(&status::on_status(Level::Status, code::PLAY_START, text), stream);
         // Flash and its imitators show nothing before this.
         let mut payload = Vec::with_capacity(24);
         string("|RtmpSampleAccess").encode(&mut payload);
@@ -239,7 +244,7 @@ impl Session {
     }
 
     fn is_playing(&self, stream: MessageStreamId) -> bool {
-        matches!(self.streams.get(&stream.0), Some(Stream::Play { state: Asked::Granted }))
+        matches!(self.streams.get(&stream.0), Some(Stream::Play { state: Asked::Granted, .. }))
     }
 
     fn send_command(&mut self, command: &Command, stream: MessageStreamId) {

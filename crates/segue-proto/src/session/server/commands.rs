@@ -119,7 +119,7 @@ impl Session {
             return Ok(None);
         }
         let resume = if self.announce.segue { leg::find_resume(&command.args)? } else { None };
-        self.streams.insert(stream.0, Stream::Play { state: Asked::Pending });
+        self.streams.insert(stream.0, Stream::Play { state: Asked::Pending, reset: wants_reset(command) });
         self.rest();
         Ok(Some(Event::Play { stream, name, resume }))
     }
@@ -175,6 +175,16 @@ impl Session {
 
     fn reply(&mut self, command: &Command, stream: MessageStreamId) -> Result<(), Error> {
         self.answer(csid::COMMAND, &command.to_message(stream))
+    }
+}
+
+/// The fourth argument of `play` (RTMP 1.0, 7.2.2.1), boolean or number: whether an earlier playlist is flushed. There
+/// are no playlists here, and so it decides on Play.Reset alone. Who does not say means yes, as in Flash.
+fn wants_reset(play: &Command) -> bool {
+    match play.args.get(3) {
+        Some(Value::Boolean(reset)) => *reset,
+        Some(Value::Number(reset)) => *reset != 0.0,
+        _ => true,
     }
 }
 

@@ -171,6 +171,8 @@ pub struct Session {
     announce: Announce,
     media_caps: MediaCaps,
     acks: AckWindow,
+    /// The Window Acknowledgement Size that the client was told last; 0 before the first.
+    window_told: u32,
     go_away: GoAway,
     /// Whether the last acknowledgement is out; a new publish begins anew.
     last_ack_sent: bool,
@@ -202,7 +204,7 @@ enum Phase {
 enum Stream {
     Idle,
     Publish { name: String, state: Asked },
-    Play { state: Asked },
+    Play { state: Asked, reset: bool },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -229,6 +231,7 @@ impl Session {
             announce: Announce::NONE,
             media_caps: MediaCaps::default(),
             acks: AckWindow::new(None, None, now),
+            window_told: 0,
             go_away: GoAway::default(),
             last_ack_sent: false,
             deadline: Some(now + CONNECT_TIMEOUT),
@@ -267,7 +270,10 @@ impl Session {
         self.now = now;
         self.reader.tick(now);
         match &mut self.phase {
-            Phase::Handshake { input, .. } => input.extend_from_slice(&data),
+            Phase::Handshake { machine, input } => {
+                machine.tick((now.as_micros() / 1000) as u32);
+                input.extend_from_slice(&data);
+            }
             Phase::Rejected => {}
             _ => self.reader.push(data),
         }
@@ -345,7 +351,7 @@ impl Session {
     fn message(&mut self, message: Message) -> Result<Option<Event>, Error> {
         self.reader.charge(cost(message.type_id))?;
         if let Some(control) = Control::decode(message.type_id, &message.payload)? {
-            return Ok(self.control(control));
+            return self.control(control);
         }
         match message.type_id {
             type_id::USER_CONTROL => {
@@ -363,16 +369,19 @@ impl Session {
         }
     }
 
-    fn control(&mut self, control: Control) -> Option<Event> {
+    fn control(&mut self, control: Control) -> Result<Option<Event>, Error> {
         match control {
-            Control::Acknowledgement { sequence } => Some(Event::Acknowledged { sequence }),
-            Control::WindowAckSize(size) => {
-                self.acks.set_window(size);
-                None
+            Control::Acknowledgement { sequence } => return Ok(Some(Event::Acknowledged { sequence })),
+            Control::WindowAckSize(size) => self.acks.set_window(size),
+            // A limit for what we send: the network's own flow control keeps it. That it was heard is said (RTMP 1.0,
+            // 5.4.5), by our window if it is another than the last one told.
+            Control::SetPeerBandwidth { window, .. } => {
+                if window > 0 && std::mem::replace(&mut self.window_told, window) != window {
+                    self.answer(csid::CONTROL, &Control::WindowAckSize(window).to_message())?;
+                }
             }
-            // A limit for what we send: the network's own flow control keeps it.
-            Control::SetPeerBandwidth { .. } => None,
         }
+        Ok(None)
     }
 
     fn media(&mut self, message: Message) -> Result<Option<Event>, Error> {
@@ -452,7 +461,7 @@ impl fmt::Debug for Stream {
         match self {
             Self::Idle => f.write_str("Idle"),
             Self::Publish { name, state } => write!(f, "Publish {} {state:?}", mask(name)),
-            Self::Play { state } => write!(f, "Play {state:?}"),
+            Self::Play { state, .. } => write!(f, "Play {state:?}"),
         }
     }
 }

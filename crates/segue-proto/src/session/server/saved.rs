@@ -12,7 +12,7 @@ const KIND: [u8; 4] = *b"RTMS";
 
 state::plain!(enum ObjectEncoding { 0 => Amf0, 1 => Amf3 });
 state::plain!(enum Asked { 0 => Pending, 1 => Granted });
-state::plain!(enum Stream { 0 => Idle, 1 => Publish { name, state }, 2 => Play { state } });
+state::plain!(enum Stream { 0 => Idle, 1 => Publish { name, state }, 2 => Play { state, reset } });
 state::plain!(enum Phase {
     0 => Handshake { machine, input },
     1 => AwaitConnect,
@@ -57,6 +57,7 @@ impl State for Session {
             streams,
             announce,
             media_caps,
+            window_told,
             acks,
             go_away,
             last_ack_sent,
@@ -72,6 +73,7 @@ impl State for Session {
         streams.save(to);
         announce.save(to);
         media_caps.save(to);
+        window_told.save(to);
         acks.save(to);
         go_away.save(to);
         last_ack_sent.save(to);
@@ -90,6 +92,7 @@ impl State for Session {
             streams: State::restore(from)?,
             announce: State::restore(from)?,
             media_caps: State::restore(from)?,
+            window_told: State::restore(from)?,
             acks: State::restore(from)?,
             go_away: State::restore(from)?,
             last_ack_sent: State::restore(from)?,

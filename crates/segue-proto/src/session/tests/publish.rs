@@ -86,6 +86,7 @@ fn the_server_sets_window_bandwidth_and_chunk_size_before_it_accepts() {
         &[2],
         &[2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0],
         &60_000u32.to_be_bytes(),
+        &[2, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         &[3, 0, 0, 0],
     ]
     .concat();

