@@ -1,17 +1,26 @@
-//! `OutQueue`: the bytes that wait to leave one connection, as ref-counted slices, in order. Every byte of a
-//! connection goes through its queue and no other way.
+//! `OutQueue`: the bytes that wait to leave one connection, in order. Every byte of a connection goes through its queue
+//! and no other way. Long pieces are shared, ref-counted slices; short ones are copied together, since a copy of a few
+//! hundred bytes costs less than a slice of its own, here and in the kernel.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::state::{RestoreError, State};
+
+/// A piece of so many bytes, or more, is shared and not copied.
+pub const SHARE_FROM: usize = 512;
+/// Copied pieces are put together up to so many bytes.
+const BLOCK: usize = 4096;
 
 /// Bytes waiting to be written to one connection.
 #[derive(Debug, Default, Clone)]
 pub struct OutQueue {
+    /// None is empty.
     slices: VecDeque<Bytes>,
+    /// What comes behind the slices, and can still be added to.
+    tail: BytesMut,
     len: usize,
     pushed: u64,
 }
@@ -24,10 +33,38 @@ impl OutQueue {
 
     /// Appends `slice`; an empty one is dropped.
     pub fn push(&mut self, slice: Bytes) {
-        if !slice.is_empty() {
-            self.len += slice.len();
-            self.pushed += slice.len() as u64;
-            self.slices.push_back(slice);
+        if slice.len() < SHARE_FROM {
+            return self.copy(&slice);
+        }
+        self.seal();
+        self.count(slice.len());
+        self.slices.push_back(slice);
+    }
+
+    /// Appends `slice`, which somebody else keeps as well.
+    pub fn share(&mut self, slice: &Bytes) {
+        if slice.len() < SHARE_FROM { self.copy(slice) } else { self.push(slice.clone()) }
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn copy(&mut self, bytes: &[u8]) {
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            self.seal();
+            self.tail.reserve(bytes.len().max(BLOCK));
+        }
+        self.tail.extend_from_slice(bytes);
+        self.count(bytes.len());
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.len += bytes;
+        self.pushed += bytes as u64;
+    }
+
+    /// Makes a slice of the tail.
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.slices.push_back(self.tail.split().freeze());
         }
     }
 
@@ -48,22 +85,28 @@ impl OutQueue {
 
     /// The first slices, for one vectored write: at most `into.len()` of them. Returns how many were set.
     pub fn io_slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        let tail = Some(&self.tail[..]).filter(|tail| !tail.is_empty());
         let mut n = 0;
-        for (slot, slice) in into.iter_mut().zip(&self.slices) {
+        for (slot, slice) in into.iter_mut().zip(self.slices.iter().map(|slice| &slice[..]).chain(tail)) {
             *slot = IoSlice::new(slice);
             n += 1;
         }
         n
     }
 
-    /// The first slice, without removing it.
-    pub fn front(&self) -> Option<&Bytes> {
-        self.slices.front()
+    /// The first bytes that lie together.
+    pub fn front(&self) -> Option<&[u8]> {
+        let front = self.slices.front().map_or(&self.tail[..], |slice| &slice[..]);
+        (!front.is_empty()).then_some(front)
     }
 
-    /// Removes the first slice, whole.
+    /// Removes the first slice, whole. Where one ends and the next begins means nothing.
     pub fn pop(&mut self) -> Option<Bytes> {
-        let slice = self.slices.pop_front()?;
+        let slice = match self.slices.pop_front() {
+            Some(slice) => slice,
+            None if self.tail.is_empty() => return None,
+            None => self.tail.split().freeze(),
+        };
         self.len -= slice.len();
         Some(slice)
     }
@@ -82,11 +125,15 @@ impl OutQueue {
             self.len -= front.len();
             self.slices.pop_front();
         }
+        let n = n.min(self.tail.len());
+        self.tail.advance(n);
+        self.len -= n;
     }
 
     /// Drops everything that waits.
     pub fn clear(&mut self) {
         self.slices.clear();
+        self.tail.clear();
         self.len = 0;
     }
 }
@@ -97,6 +144,7 @@ impl State for OutQueue {
         self.pushed.save(to);
         self.len.save(to);
         self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
+        to.extend_from_slice(&self.tail);
     }
 
     fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
@@ -118,21 +166,77 @@ const MAX_OFFSET: u64 = 1 << 62;
 mod tests {
     use super::*;
 
+    /// Everything that waits.
+    fn waiting(q: &OutQueue) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let n = q.io_slices(&mut slices);
+        slices[..n].iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+
     #[test]
     fn partial_writes_leave_the_rest_in_order() {
         let mut q = OutQueue::new();
         q.push(Bytes::from_static(b"abc"));
         q.push(Bytes::new());
-        q.push(Bytes::from_static(b"defg"));
+        q.copy(b"defg");
         assert_eq!((q.len(), q.offset()), (7, 7));
         q.advance(4);
-        assert_eq!(q.front().map(|b| &b[..]), Some(&b"efg"[..]));
+        assert_eq!(waiting(&q), b"efg");
         assert_eq!((q.len(), q.offset()), (3, 7));
-        let mut slices = [IoSlice::new(&[]), IoSlice::new(&[])];
-        assert_eq!(q.io_slices(&mut slices), 1);
-        assert_eq!(&*slices[0], b"efg");
+        assert_eq!(q.front(), Some(&b"efg"[..]));
+        assert_eq!(q.pop().as_deref(), Some(&b"efg"[..]));
+        assert_eq!((q.pop(), q.front(), q.len()), (None, None, 0));
+        q.copy(b"h");
         q.advance(100);
-        assert!(q.is_empty());
-        assert_eq!(q.pop(), None);
+        assert!(q.is_empty() && q.pop().is_none());
+    }
+
+    #[test]
+    fn short_pieces_are_put_together_and_long_ones_shared() {
+        let long = Bytes::from(vec![7; SHARE_FROM]);
+        let short = long.slice(1..);
+        let mut q = OutQueue::new();
+        for piece in [&short, &long, &short, &short, &long] {
+            q.push(piece.clone());
+        }
+        let lens = |q: &mut OutQueue| -> Vec<usize> {
+            std::iter::from_fn(|| q.pop()).map(|slice| slice.len()).collect()
+        };
+        let mut shared = q.clone();
+        shared.pop();
+        assert_eq!(shared.pop().map(|slice| slice.as_ptr()), Some(long.as_ptr()));
+        assert_eq!(lens(&mut q), [511, 512, 1022, 512]);
+        for _ in 0..100 {
+            q.push(short.clone());
+        }
+        assert!(lens(&mut q).len() <= 100 * SHARE_FROM / BLOCK + 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_goes_in_comes_out(
+            steps in proptest::collection::vec((0..5, 0..1500_usize), 0..60)
+        ) {
+            let (mut q, mut model, mut pushed) = (OutQueue::new(), Vec::new(), 0_u64);
+            for (n, (step, size)) in steps.into_iter().enumerate() {
+                let bytes = vec![n as u8; size];
+                match step {
+                    0 => q.copy(&bytes),
+                    1 => q.push(bytes.clone().into()),
+                    2 => q.advance(size),
+                    3 => drop(model.drain(..q.pop().map_or(0, |slice| slice.len()))),
+                    _ => assert!(q.front().is_none_or(|front| model.starts_with(front))),
+                }
+                match step {
+                    0 | 1 => {
+                        model.extend(bytes);
+                        pushed += size as u64;
+                    }
+                    2 => drop(model.drain(..size.min(model.len()))),
+                    _ => {}
+                }
+                assert_eq!((waiting(&q), q.len(), q.offset()), (model.clone(), model.len(), pushed));
+            }
+        }
     }
 }

@@ -268,7 +268,7 @@ fn our_writer_says_the_same() {
                 (Headers::Absolute, 60_000),
                 (Headers::Absolute, 128),
                 (Headers::Compressed, 128),
-                (Headers::Compressed, 1),
+                (Headers::Compressed, 16),
             ] {
                 let (mut writer, mut out) = (Writer::new(headers), OutQueue::new());
                 writer.set_chunk_size(chunk_size, &mut out);

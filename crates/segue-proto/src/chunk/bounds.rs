@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::header::encode_basic;
+use super::header::basic;
 use super::tests::{LIMITS, drain_reader, header0, message, misbehaved, read, read_with, written};
 use super::*;
 use crate::error::Error;
@@ -69,7 +69,7 @@ fn v05_chunk_streams_are_bounded() {
     let first = |n: usize| {
         let mut bytes = Vec::new();
         for id in (2..).take(n) {
-            encode_basic(0, ChunkStreamId::new(id).unwrap(), &mut bytes);
+            bytes.extend_from_slice(&basic(0, ChunkStreamId::new(id).unwrap()));
             bytes.extend([0; 11]);
         }
         bytes

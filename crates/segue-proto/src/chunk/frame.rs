@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::header::{Format, MAX_HEADER};
+use super::header::{Encoded, Format};
 use crate::message::{ChunkStreamId, Message, MessageStreamId};
 use crate::outqueue::OutQueue;
 
@@ -15,7 +15,7 @@ pub struct Frame {
     csid: ChunkStreamId,
     message: Message,
     /// The first chunk's header, on [`Frame::STREAM`].
-    head: Bytes,
+    head: Encoded,
     /// The first chunk's payload, then each further chunk's header and payload.
     rest: Vec<Bytes>,
     len: usize,
@@ -30,15 +30,24 @@ impl Frame {
     ///
     /// A payload longer than [`Message::MAX_PAYLOAD`], which no header can state, makes an empty frame.
     pub fn new(message: &Message, csid: ChunkStreamId, chunk_size: u32) -> Self {
-        let mut frame = Self { csid, message: message.clone(), head: Bytes::new(), rest: Vec::new(), len: 0 };
+        let mut frame =
+            Self { csid, message: message.clone(), head: Encoded::default(), rest: Vec::new(), len: 0 };
         if message.payload.len() > Message::MAX_PAYLOAD {
             frame.message.payload = Bytes::new();
             return frame;
         }
-        let (head, between) = headers(Format::full(message, Self::STREAM), csid);
-        frame.head = head;
-        cut(&message.payload, chunk_size, &between, |slice| frame.rest.push(slice));
-        frame.len = frame.rest.iter().chain([&frame.head]).map(Bytes::len).sum();
+        let format = Format::full(message, Self::STREAM);
+        frame.head = format.encode(csid);
+        let size = usize::try_from(chunk_size.max(1)).unwrap_or(usize::MAX);
+        let mut left = message.payload.clone();
+        if left.len() > size {
+            let between = Bytes::copy_from_slice(&format.between(csid));
+            while left.len() > size {
+                frame.rest.extend([left.split_to(size), between.clone()]);
+            }
+        }
+        frame.rest.push(left);
+        frame.len = frame.rest.iter().map(Bytes::len).fold(frame.head.len(), usize::saturating_add);
         frame
     }
 
@@ -49,7 +58,7 @@ impl Frame {
 
     /// Appends it on message stream [`STREAM`](Self::STREAM). Nothing is copied.
     pub fn push_to(&self, out: &mut OutQueue) {
-        self.push_with(self.head.clone(), out);
+        self.push_with(&self.head, out);
     }
 
     /// Appends it on message stream `stream_id`: only the first header is made anew.
@@ -57,7 +66,7 @@ impl Frame {
         if stream_id == Self::STREAM || self.is_empty() {
             self.push_to(out);
         } else {
-            self.push_with(headers(Format::full(&self.message, stream_id), self.csid).0, out);
+            self.push_with(&Format::full(&self.message, stream_id).encode(self.csid), out);
         }
     }
 
@@ -71,34 +80,8 @@ impl Frame {
         self.len == 0
     }
 
-    fn push_with(&self, head: Bytes, out: &mut OutQueue) {
-        out.push(head);
-        for slice in &self.rest {
-            out.push(slice.clone());
-        }
+    fn push_with(&self, head: &[u8], out: &mut OutQueue) {
+        out.copy(head);
+        self.rest.iter().for_each(|slice| out.share(slice));
     }
-}
-
-/// The first chunk's header, and the one before each further chunk of the same message; one allocation.
-///
-/// Format 3 headers repeat the extended timestamp, as the spec says (5.3.1.3) and as ffmpeg and librtmp write it.
-pub(super) fn headers(format: Format, csid: ChunkStreamId) -> (Bytes, Bytes) {
-    let mut both = Vec::with_capacity(2 * MAX_HEADER);
-    format.encode(csid, &mut both);
-    let first = both.len();
-    Format::Same { extended: format.extended() }.encode(csid, &mut both);
-    let mut both = Bytes::from(both);
-    let head = both.split_to(first);
-    (head, both)
-}
-
-/// Hands `payload` to `push` in slices of at most `chunk_size` bytes, with `between` between them.
-pub(super) fn cut(payload: &Bytes, chunk_size: u32, between: &Bytes, mut push: impl FnMut(Bytes)) {
-    let size = usize::try_from(chunk_size.max(1)).unwrap_or(usize::MAX);
-    let mut left = payload.clone();
-    while left.len() > size {
-        push(left.split_to(size));
-        push(between.clone());
-    }
-    push(left);
 }

@@ -41,33 +41,72 @@ impl Format {
         }
     }
 
-    /// Appends the whole chunk header.
-    pub(super) fn encode(self, csid: ChunkStreamId, out: &mut Vec<u8>) {
-        let format = match self {
-            Self::Full { .. } => 0,
-            Self::SameStream { .. } => 1,
-            Self::SameLength { .. } => 2,
-            Self::Same { .. } => 3,
-        };
-        encode_basic(format, csid, out);
+    /// The header before each further chunk of a message with this one. It repeats the extended timestamp, as the spec says
+    /// (5.3.1.3) and as ffmpeg and librtmp write it.
+    pub(super) fn between(self, csid: ChunkStreamId) -> Encoded {
+        Self::Same { extended: self.extended() }.encode(csid)
+    }
+
+    /// The whole chunk header.
+    pub(super) fn encode(self, csid: ChunkStreamId) -> Encoded {
+        let mut out = basic(
+            match self {
+                Self::Full { .. } => 0,
+                Self::SameStream { .. } => 1,
+                Self::SameLength { .. } => 2,
+                Self::Same { .. } => 3,
+            },
+            csid,
+        );
         match self {
             Self::Full { timestamp, length, type_id, stream_id } => {
-                encode_u24(timestamp.as_millis().min(EXTENDED), out);
-                encode_u24(length, out);
-                out.push(type_id);
-                out.extend_from_slice(&stream_id.0.to_le_bytes());
+                out.put_u24(timestamp.as_millis().min(EXTENDED));
+                out.put_u24(length);
+                out.put([type_id]);
+                out.put(stream_id.0.to_le_bytes());
             }
             Self::SameStream { delta, length, type_id } => {
-                encode_u24(delta.min(EXTENDED), out);
-                encode_u24(length, out);
-                out.push(type_id);
+                out.put_u24(delta.min(EXTENDED));
+                out.put_u24(length);
+                out.put([type_id]);
             }
-            Self::SameLength { delta } => encode_u24(delta.min(EXTENDED), out),
+            Self::SameLength { delta } => out.put_u24(delta.min(EXTENDED)),
             Self::Same { .. } => {}
         }
         if let Some(extended) = self.extended() {
-            out.extend_from_slice(&extended.to_be_bytes());
+            out.put(extended.to_be_bytes());
         }
+        out
+    }
+}
+
+/// A chunk header's bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Encoded {
+    bytes: [u8; MAX_HEADER],
+    len: usize,
+}
+
+impl Encoded {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        // No header is longer than the longest.
+        if let Some(to) = self.bytes.get_mut(self.len..).and_then(|free| free.first_chunk_mut()) {
+            *to = bytes;
+            self.len = self.len.saturating_add(N);
+        }
+    }
+
+    fn put_u24(&mut self, n: u32) {
+        let [_, a, b, c] = n.to_be_bytes();
+        self.put([a, b, c]);
+    }
+}
+
+impl std::ops::Deref for Encoded {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -77,21 +116,18 @@ pub(super) const fn extended(ms: u32) -> Option<u32> {
 }
 
 /// The basic header, in its shortest form (5.3.1.1).
-pub(super) fn encode_basic(format: u8, csid: ChunkStreamId, out: &mut Vec<u8>) {
+pub(super) fn basic(format: u8, csid: ChunkStreamId) -> Encoded {
+    let mut out = Encoded::default();
     let format = format << 6;
     match csid.as_u32() {
-        id @ ..64 => out.push(format | id as u8),
-        id @ 64..320 => out.extend_from_slice(&[format, id.saturating_sub(64) as u8]),
+        id @ ..64 => out.put([format | id as u8]),
+        id @ 64..320 => out.put([format, id.saturating_sub(64) as u8]),
         id => {
             let [low, high, ..] = id.saturating_sub(64).to_le_bytes();
-            out.extend_from_slice(&[format | 1, low, high]);
+            out.put([format | 1, low, high]);
         }
     }
-}
-
-fn encode_u24(n: u32, out: &mut Vec<u8>) {
-    let [_, bytes @ ..] = n.to_be_bytes();
-    out.extend_from_slice(&bytes);
+    out
 }
 
 /// The header in force on a chunk stream: of the message that is arriving, or of the last one.

@@ -15,6 +15,7 @@ mod budget;
 mod frame;
 mod header;
 mod reader;
+mod table;
 mod writer;
 
 pub use budget::{CHUNK_COST, COMMAND_COST, CONTROL_COST, CREDIT_PER_MS, MAX_CREDIT};

@@ -66,7 +66,7 @@ fn hostile() -> impl Strategy<Value = Bytes> {
                 _ => Format::Same { extended: extended(timestamp) },
             };
             let mut bytes = Vec::new();
-            header.encode(ChunkStreamId::new(csid).unwrap(), &mut bytes);
+            bytes.extend_from_slice(&header.encode(ChunkStreamId::new(csid).unwrap()));
             bytes.extend(payload);
             bytes
         },
@@ -141,7 +141,7 @@ proptest! {
         let mut bytes = Vec::new();
         let set = Bytes::copy_from_slice(&(chunk_size as u32).to_be_bytes());
         let set = Message::control(type_id::SET_CHUNK_SIZE, set);
-        Format::full(&set, MessageStreamId::CONTROL).encode(ChunkStreamId::MIN, &mut bytes);
+        bytes.extend_from_slice(&Format::full(&set, MessageStreamId::CONTROL).encode(ChunkStreamId::MIN));
         bytes.extend(&set.payload);
         let mut wanted = Vec::new();
         // By chunk stream: timestamp, delta, extended timestamp, length.
@@ -171,10 +171,10 @@ proptest! {
             state.insert(csid, next);
             let (timestamp, _, extended, length) = next;
             let payload = vec![0x55; length];
-            header.encode(csid, &mut bytes);
+            bytes.extend_from_slice(&header.encode(csid));
             for (n, chunk) in payload.chunks(chunk_size).enumerate() {
                 if n > 0 {
-                    Format::Same { extended: extended.filter(|_| repeats) }.encode(csid, &mut bytes);
+                    bytes.extend_from_slice(&Format::Same { extended: extended.filter(|_| repeats) }.encode(csid));
                 }
                 bytes.extend(chunk);
             }

@@ -2,12 +2,13 @@
 //! received, within [`Limits`]. Set Chunk Size and Abort take effect here, in their place among the chunks; every other
 //! message is handed on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::budget::{Budget, CONTROL_COST};
 use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, take_message};
+use super::table::Table;
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, type_id};
@@ -45,7 +46,7 @@ pub struct Reader {
     limits: Limits,
     chunk_size: u32,
     input: Input,
-    streams: BTreeMap<ChunkStreamId, ChunkStream>,
+    streams: Table,
     /// The chunk whose payload is arriving.
     current: Option<Current>,
     /// Chunk streams with a message that takes more chunks than came.
@@ -55,14 +56,6 @@ pub struct Reader {
     consumed: u64,
     budget: Budget,
     failed: Option<Error>,
-}
-
-/// What is remembered of a chunk stream.
-#[derive(Clone, Debug)]
-struct ChunkStream {
-    header: Header,
-    /// The payload so far of a message that is not complete; empty if there is none, as no chunk of one is empty.
-    partial: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +74,7 @@ impl Reader {
             limits,
             chunk_size: DEFAULT_CHUNK_SIZE,
             input: Input::new(),
-            streams: BTreeMap::new(),
+            streams: Table::new(),
             current: None,
             partials: 0,
             partial_bytes: 0,
@@ -148,7 +141,7 @@ impl Reader {
     /// Bytes allocated for incomplete messages.
     #[cfg(test)]
     pub(crate) fn buffered(&self) -> usize {
-        self.streams.values().map(|stream| stream.partial.capacity()).sum()
+        self.streams.iter().map(|(_, stream)| stream.partial.capacity()).sum()
     }
 
     /// Works through the input up to the end of a message that is handed on.
@@ -171,10 +164,13 @@ impl Reader {
     /// Takes a chunk header, once all of it is there, and makes its chunk the current one.
     fn begin_chunk(&mut self) -> Result<Current, Stop> {
         let mut peeked = [0; MAX_HEADER];
-        let mut head = self.input.peek(&mut peeked);
+        let mut head = match self.input.slices.front() {
+            Some(front) if front.len() >= MAX_HEADER => front,
+            _ => self.input.peek(&mut peeked),
+        };
         let available = head.len();
         let (format, csid) = take_basic(&mut head)?;
-        let known = self.streams.get(&csid);
+        let known = self.streams.get(csid);
         let header = match known {
             Some(stream) if !stream.partial.is_empty() => {
                 take_continuation(format, stream.header, &mut head)?;
@@ -203,8 +199,7 @@ impl Reader {
             self.partials = self.partials.saturating_add(1);
         }
         self.partial_bytes = self.partial_bytes.saturating_add(size);
-        self.streams.entry(csid).or_insert_with(|| ChunkStream { header, partial: Vec::new() }).header =
-            header;
+        self.streams.set_header(csid, header);
         self.input.skip(header_len);
         let current = Current { csid, left: size, whole: size == length };
         self.current = Some(current);
@@ -213,7 +208,7 @@ impl Reader {
 
     /// Takes the current chunk's payload, as much as is there; `Some` when it completes its message.
     fn payload(&mut self, mut current: Current) -> Result<Option<Message>, Stop> {
-        let Some(stream) = self.streams.get_mut(&current.csid) else {
+        let Some(stream) = self.streams.get_mut(current.csid) else {
             return Err(Error::Misuse("chunk without its chunk stream").into());
         };
         let header = stream.header;
@@ -225,12 +220,18 @@ impl Reader {
             payload
         } else {
             while current.left > 0 {
-                let Some(slice) = self.input.take_up_to(current.left) else {
-                    self.current = Some(current);
-                    return Err(Stop::Starved);
+                let taken = match self.input.front_up_to(current.left) {
+                    Some(piece) => {
+                        append(&mut stream.partial, piece, length);
+                        piece.len()
+                    }
+                    None => {
+                        self.current = Some(current);
+                        return Err(Stop::Starved);
+                    }
                 };
-                current.left = current.left.saturating_sub(slice.len());
-                append(&mut stream.partial, &slice, length);
+                self.input.skip(taken);
+                current.left = current.left.saturating_sub(taken);
             }
             if stream.partial.len() < length {
                 self.end_chunk()?;
@@ -257,7 +258,7 @@ impl Reader {
     /// Abort Message (5.4.2): drops what has come of a message. The header stays in force.
     fn abort(&mut self, body: &[u8]) -> Result<(), Error> {
         let id = u32::from_be_bytes(*body.first_chunk().ok_or(SHORT_CONTROL)?);
-        if let Some(stream) = ChunkStreamId::new(id).and_then(|csid| self.streams.get_mut(&csid))
+        if let Some(stream) = ChunkStreamId::new(id).and_then(|csid| self.streams.get_mut(csid))
             && !stream.partial.is_empty()
         {
             self.partial_bytes = self.partial_bytes.saturating_sub(stream.partial.len());
@@ -269,7 +270,6 @@ impl Reader {
 }
 
 state::plain!(struct Limits { max_message, max_partials, max_partial_bytes });
-state::plain!(struct ChunkStream { header, partial } if |stream| stream.partial.len() <= stream.header.length as usize);
 state::plain!(struct Current { csid, left, whole });
 
 /// Without an error: a session that has one is not saved. What counts against the limits is counted again.
@@ -307,8 +307,8 @@ impl State for Reader {
         if !reader.is_sound() {
             return Err(RestoreError::Malformed("chunks"));
         }
-        for (csid, stream) in &reader.streams {
-            let current = reader.current.filter(|current| current.csid == *csid);
+        for (csid, stream) in reader.streams.iter() {
+            let current = reader.current.filter(|current| current.csid == csid);
             let left = current.map_or(0, |current| current.left);
             reader.partial_bytes =
                 reader.partial_bytes.saturating_add(stream.partial.len()).saturating_add(left);
@@ -324,7 +324,7 @@ impl Reader {
     /// Whether it could have come to this.
     fn is_sound(&self) -> bool {
         let current = self.current.is_none_or(|current| {
-            self.streams.get(&current.csid).is_some_and(|stream| {
+            self.streams.get(current.csid).is_some_and(|stream| {
                 let (length, coming) =
                     (stream.header.length as usize, stream.partial.len().saturating_add(current.left));
                 coming <= length && (!current.whole || coming == length)
@@ -392,11 +392,21 @@ impl Input {
         into.get(..len).unwrap_or_default()
     }
 
+    /// What the first slice holds, at most `n` bytes, without taking it.
+    fn front_up_to(&self, n: usize) -> Option<&[u8]> {
+        let front = self.slices.front()?;
+        Some(front.get(..n).unwrap_or(front))
+    }
+
     /// Drops the first `n` bytes.
     fn skip(&mut self, mut n: usize) {
-        while n > 0 {
-            let Some(slice) = self.take_up_to(n) else { return };
-            n = n.saturating_sub(slice.len());
+        self.took(n.min(self.len));
+        while let Some(front) = self.slices.front_mut() {
+            if n < front.len() {
+                return front.advance(n);
+            }
+            n = n.saturating_sub(front.len());
+            self.slices.pop_front();
         }
     }
 
@@ -405,16 +415,15 @@ impl Input {
         if n == 0 {
             return Some(Bytes::new());
         }
-        if self.slices.front()?.len() < n { None } else { self.take_up_to(n) }
+        let front = self.slices.front_mut().filter(|front| front.len() >= n)?;
+        let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
+        self.took(n);
+        Some(taken)
     }
 
-    /// Takes what the first slice holds, at most `n` bytes.
-    fn take_up_to(&mut self, n: usize) -> Option<Bytes> {
-        let front = self.slices.front_mut()?;
-        let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
-        self.len = self.len.saturating_sub(taken.len());
-        self.taken = self.taken.saturating_add(taken.len() as u64);
-        Some(taken)
+    fn took(&mut self, n: usize) {
+        self.len = self.len.saturating_sub(n);
+        self.taken = self.taken.saturating_add(n as u64);
     }
 }
 

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
-use super::frame::{cut, headers};
 use super::header::{EXTENDED, Format};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::message::{ChunkStreamId, Message, MessageStreamId, csid, type_id};
-use crate::outqueue::OutQueue;
+use crate::outqueue::{OutQueue, SHARE_FROM};
 use crate::state;
 use crate::timestamp::Timestamp;
 
@@ -93,9 +92,24 @@ impl Writer {
             return false;
         }
         let format = self.format(csid, message);
-        let (head, between) = headers(format, csid);
-        out.push(head);
-        cut(&message.payload, self.chunk_size, &between, |slice| out.push(slice));
+        out.copy(&format.encode(csid));
+        let (payload, size) = (&message.payload, self.chunk_size as usize);
+        if payload.len() <= size {
+            out.share(payload);
+            return true;
+        }
+        let between = format.between(csid);
+        let mut left = payload.clone();
+        while left.len() > size {
+            if size < SHARE_FROM {
+                out.copy(left.get(..size).unwrap_or_default());
+                left.advance(size);
+            } else {
+                out.push(left.split_to(size));
+            }
+            out.copy(&between);
+        }
+        out.push(left);
         true
     }
 

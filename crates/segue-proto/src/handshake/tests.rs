@@ -179,8 +179,8 @@ fn converse(mut client: Client, mut server: Server, sizes: &[usize]) -> (Client,
     let mut sizes = sizes.iter().cycle();
     client.start(&mut up);
     let mut carry = |from: &mut OutQueue, into: &mut BytesMut, sent: &mut BytesMut| {
-        let n = from.front().map_or(0, Bytes::len).min(*sizes.next().unwrap());
-        let piece = from.front().map(|slice| slice.slice(..n)).unwrap_or_default();
+        let n = from.front().map_or(0, <[u8]>::len).min(*sizes.next().unwrap());
+        let piece = from.front().map(|slice| Bytes::copy_from_slice(&slice[..n])).unwrap_or_default();
         from.advance(n);
         into.extend_from_slice(&piece);
         sent.extend_from_slice(&piece);

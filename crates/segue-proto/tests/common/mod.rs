@@ -607,7 +607,7 @@ impl Link {
 /// Some of what waits: a slice, or a part of it.
 fn take_piece(out: &mut OutQueue, random: &mut u64) -> Bytes {
     *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    let front = out.front().cloned().unwrap_or_default();
+    let front = out.front().map(Bytes::copy_from_slice).unwrap_or_default();
     let whole = front.len();
     let piece = match (*random >> 33) % 4 {
         0 => 1 + (*random >> 40) as usize % whole,
