@@ -7,10 +7,12 @@ use bytes::Bytes;
 use segue_flv::ledger::{Ledger, Options, Report};
 use segue_proto::client::{Action, Closed, ConnId, DialError, Machine, Outcome, Player, Publisher};
 use segue_proto::handover::record::Record;
+use segue_proto::media::Content;
 use segue_proto::outqueue::OutQueue;
-use segue_proto::{MediaMessage, Moment};
+use segue_proto::{MediaMessage, Moment, TrackKind};
 
 use crate::node::Recorded;
+use crate::plant::{Plant, forged_acknowledgement};
 use crate::source::Source;
 use crate::world::{Client, Timed};
 
@@ -25,6 +27,14 @@ pub struct Log {
     pub notices: Vec<String>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// Of a publisher's source: the messages handed out, configuration included.
+    pub pushed: usize,
+    /// Connections that it has, dialing ones included.
+    pub connections: usize,
+    /// The most bytes that a publisher's replay buffer, or a viewer's hold, ever had.
+    pub peak_bytes: usize,
+    /// The test wants a publisher's source to end now.
+    pub stop: bool,
 }
 
 /// The log of a client.
@@ -51,6 +61,7 @@ macro_rules! machine {
                 self.machine.received(conn, data, now);
             }
             fn peer_closed(&mut self, conn: ConnId, how: Closed, now: Moment) {
+                self.closing(conn, how, now);
                 self.machine.peer_closed(conn, how, now);
             }
             fn transmit(&mut self, conn: ConnId, now: Moment) -> Option<&mut OutQueue> {
@@ -63,7 +74,14 @@ macro_rules! machine {
                 self.machine.wake_at()
             }
             fn poll_action(&mut self) -> Option<Action> {
-                self.machine.poll_action()
+                let action = self.machine.poll_action()?;
+                let mut log = self.log.borrow_mut();
+                match action {
+                    Action::Dial { .. } => log.connections += 1,
+                    Action::Close(_) => log.connections = log.connections.saturating_sub(1),
+                    _ => {}
+                }
+                Some(action)
             }
         }
     };
@@ -76,6 +94,7 @@ pub struct Broadcaster {
     finished: bool,
     /// At the source's end it just goes.
     abrupt: bool,
+    plant: Plant,
     log: SharedLog,
 }
 
@@ -85,7 +104,19 @@ impl Broadcaster {
     /// Publishes `source` by `machine`.
     pub fn new(machine: Publisher, source: Source) -> (Self, SharedLog) {
         let log = SharedLog::default();
-        (Self { machine, source, finished: false, abrupt: false, log: log.clone() }, log)
+        (Self { machine, source, finished: false, abrupt: false, plant: Plant::None, log: log.clone() }, log)
+    }
+
+    /// Has a bug.
+    #[must_use]
+    pub fn planted(self, plant: Plant) -> Self {
+        Self { plant, ..self }
+    }
+
+    fn closing(&mut self, conn: ConnId, how: Closed, now: Moment) {
+        if self.plant == Plant::ShortReplay && how == Closed::Reset {
+            self.machine.received(conn, forged_acknowledgement(), now);
+        }
     }
 
     /// Goes at the source's end without ending the stream.
@@ -97,7 +128,17 @@ impl Broadcaster {
 
 impl Client for Broadcaster {
     fn feed(&mut self, now: Moment) -> bool {
-        match self.source.take(now) {
+        let stop = self.log.borrow().stop;
+        if self.plant == Plant::DroppedBoundary
+            && self.log.borrow().connections > 1
+            && self
+                .source
+                .peek()
+                .is_some_and(|m| m.info().content == Content::Keyframe && m.kind == TrackKind::Video)
+        {
+            self.source.skip();
+        }
+        match self.source.take(now).filter(|_| !stop) {
             Some(message) => self.machine.push(message, now),
             None => {
                 self.finished = true;
@@ -108,6 +149,11 @@ impl Client for Broadcaster {
                 }
             }
         }
+        let mut log = self.log.borrow_mut();
+        if !self.finished {
+            log.pushed = self.source.taken();
+        }
+        log.peak_bytes = log.peak_bytes.max(self.machine.buffered());
         true
     }
 
@@ -134,9 +180,16 @@ impl Viewer {
         let log = SharedLog::default();
         (Self { machine, log: log.clone() }, log)
     }
+
+    fn closing(&mut self, _conn: ConnId, _how: Closed, _now: Moment) {}
 }
 
 impl Client for Viewer {
+    fn looked_at(&mut self) {
+        let mut log = self.log.borrow_mut();
+        log.peak_bytes = log.peak_bytes.max(self.machine.held_bytes());
+    }
+
     fn feed(&mut self, _now: Moment) -> bool {
         false
     }

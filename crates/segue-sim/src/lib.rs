@@ -3,12 +3,15 @@
 //! is the ledger.
 //!
 //! [`world`] executes, [`node`] is a server, [`pipe`] is the network, [`source`] makes media, [`clients`] are a publisher
-//! and a viewer with something to do, [`tap`] overhears.
+//! and a viewer with something to do, [`tap`] overhears. [`random`] draws schedules of
+//! faults and judges what came of them; [`plant`] has the bugs that it must find.
 
 pub mod clients;
 pub mod ids;
 pub mod node;
 pub mod pipe;
+pub mod plant;
+pub mod random;
 pub mod source;
 pub mod tap;
 pub mod world;

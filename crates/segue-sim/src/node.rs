@@ -1,17 +1,18 @@
 //! A server of the simulation: the product's hub and one shard, with a recorder that keeps in memory what the product's
 //! would write to files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use segue_proto::chunk::{Limits, Reader};
 use segue_proto::client::Closed;
 use segue_proto::log::{self, Cursor, Read, Start};
 use segue_proto::outqueue::OutQueue;
-use segue_proto::{MediaMessage, Moment};
-use segue_server::config::Switches;
-use segue_server::drain::{Control, Refused, Report, Request, Target};
+use segue_proto::{MediaMessage, Moment, TrackKind};
+use segue_server::config::{FLUSH, Switches};
+use segue_server::drain::{Control, Refused, Report, Request, ServerState, Target};
 use segue_server::hub::{Hub, HubConfig, Slot};
 use segue_server::shard::{self, Output, Shard};
 
@@ -43,6 +44,7 @@ struct Tap {
     slot: Arc<Slot>,
     cursor: Cursor,
     lagged: bool,
+    last: Option<(u64, u64)>,
 }
 
 /// See the module.
@@ -52,7 +54,30 @@ pub struct Node {
     shard: Shard,
     taps: BTreeMap<u64, Tap>,
     recordings: BTreeMap<u64, Recording>,
+    /// Connections that were accepted and not closed.
+    conns: BTreeSet<NodeConn>,
+    /// Those among them that watch, or did.
+    watching: BTreeSet<NodeConn>,
+    began_drain: Option<Moment>,
+    deadline: Duration,
+    drained: bool,
+    faults: Vec<String>,
+    stale: Option<Stale>,
 }
+
+/// A planted bug: what replaced legs still send is written.
+#[derive(Default)]
+struct Stale {
+    /// What each connection sent, behind its handshake: the bytes that are still to come of that, and a reader.
+    readers: BTreeMap<NodeConn, (usize, Reader)>,
+    /// Connections that had a claim.
+    writers: BTreeSet<NodeConn>,
+}
+
+/// A go-away, an end of stream, an acknowledgement: no more than so many bytes.
+const CONTROL: usize = 256;
+/// C0, C1 and C2 (RTMP 1.0, 5.2).
+const HANDSHAKE: usize = 1 + 2 * 1536;
 
 impl Node {
     /// A server that runs, known as `address` in hand-over records.
@@ -67,7 +92,46 @@ impl Node {
             wall: Arc::new(|| None),
         });
         let shard = Shard::new(hub.clone(), drain.clone(), 0, Switches::default(), seed);
-        Self { hub, drain, shard, taps: BTreeMap::new(), recordings: BTreeMap::new() }
+        Self {
+            hub,
+            drain,
+            shard,
+            taps: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            conns: BTreeSet::new(),
+            watching: BTreeSet::new(),
+            began_drain: None,
+            deadline: Duration::ZERO,
+            drained: false,
+            faults: Vec::new(),
+            stale: None,
+        }
+    }
+
+    /// Writes what replaced legs still send: a planted bug.
+    #[must_use]
+    pub fn writing_stale_epochs(self) -> Self {
+        Self { stale: Some(Stale::default()), ..self }
+    }
+
+    /// Invariants that were seen broken, in the order in which they were.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// Whether a connection has the claim of any stream here.
+    pub fn has_publisher(&self) -> bool {
+        self.hub.streams().iter().any(|slot| slot.lock().log.publisher().is_some())
+    }
+
+    /// Whether it is going.
+    pub fn is_draining(&self) -> bool {
+        self.hub.is_draining()
+    }
+
+    /// Connections that are open here.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
     }
 
     /// The hub, for what the admin API would show.
@@ -77,6 +141,7 @@ impl Node {
 
     /// Begins a drain, as `segue drain` does.
     pub fn drain(&mut self, request: Request, now: Moment) -> Result<Report, Refused> {
+        (self.began_drain, self.deadline) = (Some(now), request.deadline);
         let report = self.drain.lock().begin(&self.hub, request, now);
         self.shard.pass(now);
         report
@@ -100,14 +165,29 @@ impl Node {
 
     pub(crate) fn accept(&mut self, now: Moment) -> NodeConn {
         let conn = self.shard.accepted("10.0.0.99:5000".to_owned(), now);
+        self.conns.insert(conn);
         self.shard.pass(now);
         conn
     }
 
     pub(crate) fn received(&mut self, conn: NodeConn, data: Bytes, now: Moment) {
+        let stale = self.stale.as_mut().map(|stale| stale.read(conn, &data)).unwrap_or_default();
         self.shard.received(conn, data, now);
         self.shard.pass(now);
+        self.write_stale(conn, stale, now);
         self.record();
+    }
+
+    fn write_stale(&mut self, conn: NodeConn, messages: Vec<MediaMessage>, now: Moment) {
+        let Some(stale) = &mut self.stale else { return };
+        for slot in self.hub.streams() {
+            let mut state = slot.lock();
+            let Some(writer) = state.log.publisher() else { continue };
+            if writer != conn && stale.writers.contains(&conn) && !state.log.is_held(conn) {
+                messages.iter().for_each(|message| state.log.append(writer, message.clone(), now));
+            }
+            stale.writers.insert(writer);
+        }
     }
 
     pub(crate) fn peer_closed(&mut self, conn: NodeConn, how: Closed, now: Moment) {
@@ -149,17 +229,52 @@ impl Node {
             return Some(match self.shard.poll_output()? {
                 Output::Transmit(_) => continue,
                 Output::ShutdownWrite(conn) => NodeAction::ShutdownWrite(conn),
-                Output::Close(conn) => NodeAction::Close(conn),
+                Output::Close(conn) => {
+                    self.conns.remove(&conn);
+                    self.watching.remove(&conn);
+                    NodeAction::Close(conn)
+                }
             });
         }
+    }
+
+    /// Looks whether the invariants hold: memory (I3), and that a server which says it is drained has handed on what it
+    /// took (I6).
+    pub(crate) fn look(&mut self, now: Moment) {
+        let bounds = &self.hub.config().log;
+        for slot in self.hub.streams() {
+            let state = slot.lock();
+            let (log, held) = (state.log.bytes(), state.log.held_bytes());
+            // One message more than the bound: what came last is never dropped.
+            if log > bounds.bounds.max_bytes + (1 << 20) {
+                self.faults.push(format!("I3: a log of {log} bytes"));
+            }
+            if held > log::MAX_CANDIDATES * (bounds.hold_bytes + (1 << 20)) {
+                self.faults.push(format!("I3: {held} bytes held"));
+            }
+        }
+        let drained = self.drain.lock().state() == ServerState::Drained;
+        if drained && !std::mem::replace(&mut self.drained, drained) {
+            // Contract, drain: the deadline is for everything; who takes nothing any more does not hold it up for ever.
+            let patience = self.began_drain.is_some_and(|began| now < began + self.deadline + 2 * FLUSH);
+            let waiting: usize =
+                self.conns.iter().filter_map(|conn| self.shard.transmit(*conn).map(|out| out.len())).sum();
+            let publishing = self.hub.streams().iter().any(|slot| !slot.lock().legs.is_empty());
+            if patience && (waiting > CONTROL || publishing) {
+                self.faults
+                    .push(format!("I6: drained with {waiting} bytes to hand on, publishing: {publishing}"));
+            }
+        }
+        self.drained = drained;
     }
 
     /// Reads what is new in every log, as the recorder's thread does.
     fn record(&mut self) {
         for slot in self.hub.streams() {
+            self.watching.extend(slot.lock().viewers.keys());
             self.taps.entry(slot.serial).or_insert_with(|| {
                 let cursor = slot.lock().log.start(Start::Oldest);
-                Tap { slot, cursor, lagged: false }
+                Tap { slot, cursor, lagged: false, last: None }
             });
         }
         for (serial, tap) in &mut self.taps {
@@ -167,17 +282,43 @@ impl Node {
             let recording = self.recordings.entry(*serial).or_default();
             loop {
                 match state.log.read(&mut tap.cursor) {
-                    Read::Entry(entry) => recording
-                        .entry(entry.epoch.0)
-                        .or_insert_with(|| Recorded { began: entry.arrived, messages: Vec::new() })
-                        .messages
-                        .push(entry.message.clone()),
+                    Read::Entry(entry) => {
+                        let (epoch, seq) = (entry.epoch.0, entry.seq);
+                        if tap.last.is_some_and(|(last, at)| epoch < last || seq != at + 1) {
+                            self.faults
+                                .push(format!("I2: entry {seq} of epoch {epoch} after {:?}", tap.last));
+                        }
+                        tap.last = Some((epoch, seq));
+                        recording
+                            .entry(entry.epoch.0)
+                            .or_insert_with(|| Recorded { began: entry.arrived, messages: Vec::new() })
+                            .messages
+                            .push(entry.message.clone());
+                    }
                     Read::Lagged => tap.lagged = true,
                     Read::Empty | Read::Ended => break,
                 }
             }
             assert!(!tap.lagged, "the simulation's recorder reads after every input");
         }
+    }
+}
+
+impl Stale {
+    /// Media in what a connection sent, once it is whole.
+    fn read(&mut self, conn: NodeConn, data: &Bytes) -> Vec<MediaMessage> {
+        let (greeting, reader) =
+            self.readers.entry(conn).or_insert_with(|| (HANDSHAKE, Reader::new(Limits::PUBLISHING)));
+        let skip = (*greeting).min(data.len());
+        *greeting -= skip;
+        reader.push(data.slice(skip..));
+        let mut media = Vec::new();
+        while let Ok(Some(message)) = reader.next() {
+            let kind = TrackKind::from_type_id(message.type_id);
+            media.extend(kind.map(|kind| MediaMessage::new(kind, message.timestamp, message.payload)));
+        }
+        media.retain(|message| message.info().is_media());
+        media
     }
 }
 

@@ -63,6 +63,11 @@ impl Pipe {
         }
     }
 
+    /// From now on so many bytes a second; what is under way keeps its pace.
+    pub fn set_bandwidth(&mut self, bandwidth: Option<u64>) {
+        self.link.bandwidth = bandwidth;
+    }
+
     /// Bytes that it would take now.
     pub fn room(&self) -> usize {
         if self.fin { 0 } else { self.link.window.saturating_sub(self.in_flight) }

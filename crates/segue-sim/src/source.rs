@@ -30,6 +30,22 @@ pub struct Shape {
     pub b_frames: bool,
     /// The number in the payload of the first frame of each track: sources with other numbers share no payload.
     pub first: u32,
+    /// Video tracks beside the first, as E-RTMP v2 multitrack messages of one track each. Their keyframes stand elsewhere
+    /// than the first track's.
+    pub extra_tracks: u8,
+    /// Configuration that changes: milliseconds after the start, before the media of that moment.
+    pub changes: Vec<(u32, Change)>,
+}
+
+/// Which configuration changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// `onMetaData`.
+    Metadata,
+    /// The sequence header of the first video track.
+    VideoHeader,
+    /// That of audio.
+    AudioHeader,
 }
 
 impl Default for Shape {
@@ -46,8 +62,40 @@ impl Default for Shape {
             silent: false,
             b_frames: false,
             first: 0,
+            extra_tracks: 0,
+            changes: Vec::new(),
         }
     }
+}
+
+/// The `version`th metadata: an ECMA array with one number in it, or with none (AMF 0, 2.10).
+fn metadata(version: u8) -> Vec<u8> {
+    let mut payload = b"\x02\x00\x0aonMetaData\x08\0\0\0".to_vec();
+    payload.push(version.min(1));
+    if version > 0 {
+        payload.extend_from_slice(b"\0\x07version\0");
+        payload.extend_from_slice(&f64::from(version).to_be_bytes());
+    }
+    payload.extend_from_slice(b"\0\0\x09");
+    payload
+}
+
+fn video_header(version: u8) -> Vec<u8> {
+    let mut payload = b"\x17\0\0\0\0\x01\x64\0\x1f".to_vec();
+    payload.extend((version > 0).then_some(version));
+    payload
+}
+
+fn audio_header(version: u8) -> Vec<u8> {
+    let mut payload = b"\xaf\0\x12\x10".to_vec();
+    payload.extend((version > 0).then_some(version));
+    payload
+}
+
+/// E-RTMP v2, "Enhanced Video", VideoPacketType::Multitrack with AvMultitrackType::OneTrack: the packet type that it
+/// stands for, the codec and the track.
+fn one_track(frame_type: u8, packet_type: u8, track: u8) -> Vec<u8> {
+    [&[0x80 | frame_type << 4 | 6, packet_type], b"avc1".as_slice(), &[track]].concat()
 }
 
 impl Shape {
@@ -59,14 +107,29 @@ impl Shape {
         let message = |kind, ms: u32, payload: Vec<u8>| {
             MediaMessage::new(kind, self.start.shifted(i64::from(ms)), payload.into())
         };
-        all.push((zero, message(TrackKind::Data, 0, b"\x02\x00\x0aonMetaData\x08\0\0\0\0\0\0\x09".to_vec())));
+        all.push((zero, message(TrackKind::Data, 0, metadata(0))));
         if self.fps > 0 {
-            all.push((zero, message(TrackKind::Video, 0, b"\x17\0\0\0\0\x01\x64\0\x1f".to_vec())));
+            all.push((zero, message(TrackKind::Video, 0, video_header(0))));
+            for track in 1..=self.extra_tracks {
+                let payload = [one_track(1, 0, track).as_slice(), b"\x01\x64\0\x1f"].concat();
+                all.push((zero, message(TrackKind::Video, 0, payload)));
+            }
         }
         if self.audio > 0 {
-            all.push((zero, message(TrackKind::Audio, 0, b"\xaf\0\x12\x10".to_vec())));
+            all.push((zero, message(TrackKind::Audio, 0, audio_header(0))));
         }
         let mut media = Vec::new();
+        for (n, (ms, change)) in self.changes.iter().enumerate() {
+            let version = n as u8 + 1;
+            media.push((
+                *ms,
+                match change {
+                    Change::Metadata => message(TrackKind::Data, *ms, metadata(version)),
+                    Change::VideoHeader => message(TrackKind::Video, *ms, video_header(version)),
+                    Change::AudioHeader => message(TrackKind::Audio, *ms, audio_header(version)),
+                },
+            ));
+        }
         let total_ms = u32::try_from(self.duration.as_millis()).unwrap_or(u32::MAX);
         for n in 0.. {
             let Some(ms) = (n * 1000u32).checked_div(self.fps).filter(|ms| *ms < total_ms) else { break };
@@ -77,6 +140,15 @@ impl Shape {
             payload.extend_from_slice(&(self.first + n).to_be_bytes());
             payload.resize(if key { self.keyframe_bytes } else { self.frame_bytes }, n as u8);
             media.push((ms, message(TrackKind::Video, ms, payload)));
+            for track in 1..=self.extra_tracks {
+                let place = n.saturating_add(u32::from(track) * 7);
+                let key = n == 0 || self.gop != u32::MAX && place % self.gop.saturating_add(3) == 0;
+                let mut payload = one_track(if key { 1 } else { 2 }, 1, track);
+                payload.extend_from_slice(&composition.to_be_bytes()[1..]);
+                payload.extend_from_slice(&(self.first + n).to_be_bytes());
+                payload.resize(self.frame_bytes, n as u8);
+                media.push((ms, message(TrackKind::Video, ms, payload)));
+            }
         }
         for n in 0.. {
             let Some(ms) = (n * 1000u32).checked_div(self.audio).filter(|ms| *ms < total_ms) else { break };
@@ -85,6 +157,7 @@ impl Shape {
             payload.resize(self.audio_bytes, 0x55);
             media.push((ms, message(TrackKind::Audio, ms, payload)));
         }
+        // The sort keeps the order of equals: configuration was first.
         media.sort_by_key(|(ms, _)| *ms);
         all.extend(media.into_iter().map(|(ms, m)| (Duration::from_millis(u64::from(ms)), m)));
         all
@@ -120,6 +193,26 @@ impl Source {
         Some(message.clone())
     }
 
+    /// How many messages were handed out, configuration included.
+    pub fn taken(&self) -> usize {
+        self.next
+    }
+
+    /// Lets `skip` pass over the next message: it counts as made, and is never handed out.
+    pub fn skip(&mut self) {
+        self.next += 1;
+    }
+
+    /// The next message, due or not.
+    pub fn peek(&self) -> Option<&MediaMessage> {
+        self.messages.get(self.next).map(|(_, message)| message)
+    }
+
+    /// All that it makes, handed out or not, with the moment at which each is due.
+    pub fn schedule(&self) -> impl Iterator<Item = (Moment, &MediaMessage)> {
+        self.messages.iter().map(|(after, message)| (self.started + *after, message))
+    }
+
     /// All that it makes, handed out or not.
     pub fn all(&self) -> impl Iterator<Item = &MediaMessage> {
         self.messages.iter().map(|(_, m)| m)
@@ -142,5 +235,34 @@ mod tests {
         payloads.sort();
         payloads.dedup();
         assert_eq!(payloads.len(), 76, "no payload repeats");
+    }
+
+    #[test]
+    fn further_tracks_have_keyframes_of_their_own() {
+        let shape = Shape {
+            duration: Duration::from_secs(1),
+            gop: 10,
+            extra_tracks: 1,
+            audio: 0,
+            ..Shape::default()
+        };
+        let keyframes = |track| {
+            let key = move |(_, m): &(Duration, MediaMessage)| {
+                m.info().track == track && m.info().content == segue_proto::media::Content::Keyframe
+            };
+            shape.messages().into_iter().filter(key).map(|(_, m)| m.timestamp.as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!(keyframes(0), [0, 333, 666]);
+        assert_eq!(keyframes(1), [0, 200, 633]);
+    }
+
+    #[test]
+    fn a_change_comes_before_the_media_of_its_moment() {
+        let changes = vec![(333, Change::VideoHeader), (333, Change::Metadata)];
+        let shape = Shape { gop: 10, changes, audio: 0, ..Shape::default() };
+        let at: Vec<_> =
+            shape.messages().into_iter().filter(|(_, m)| m.timestamp.as_millis() == 333).collect();
+        let kinds: Vec<_> = at.iter().map(|(_, m)| (m.kind, m.info().is_media())).collect();
+        assert_eq!(kinds, [(TrackKind::Video, false), (TrackKind::Data, false), (TrackKind::Video, true)]);
     }
 }

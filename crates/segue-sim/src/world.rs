@@ -76,6 +76,8 @@ pub trait Client: Machine {
     fn feed_at(&self) -> Option<Moment>;
     /// What the machine handed out.
     fn acted(&mut self, action: Action, now: Moment);
+    /// The world looks at everything now and then: time to note what only the machine knows.
+    fn looked_at(&mut self) {}
 }
 
 struct Dialing {
@@ -93,6 +95,8 @@ pub struct World {
     pub link: Link,
     /// The links to servers that have one of their own.
     links: BTreeMap<ServerId, Link>,
+    /// What clients can send at most, in bytes per second, where that is less than the link takes.
+    uplinks: BTreeMap<ClientId, u64>,
     servers: Vec<Option<Node>>,
     doors: Vec<Door>,
     names: BTreeMap<String, Vec<ServerId>>,
@@ -101,6 +105,10 @@ pub struct World {
     connections: Vec<Connection>,
     taps: Vec<Tap>,
     unread_at_half_close: usize,
+    /// Connections and dials that met a door which was not open, by client.
+    spoiled: BTreeMap<ClientId, usize>,
+    /// Connections that came to a server which was going, by client.
+    to_draining: BTreeMap<ClientId, usize>,
     /// Every byte delivered, hashed with its time and place: one seed gives one trace.
     trace: u64,
 }
@@ -113,6 +121,7 @@ impl World {
             rng: fastrand::Rng::with_seed(seed),
             link: Link::default(),
             links: BTreeMap::new(),
+            uplinks: BTreeMap::new(),
             servers: Vec::new(),
             doors: Vec::new(),
             names: BTreeMap::new(),
@@ -121,6 +130,8 @@ impl World {
             connections: Vec::new(),
             taps: Vec::new(),
             unread_at_half_close: 0,
+            spoiled: BTreeMap::new(),
+            to_draining: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -202,6 +213,56 @@ impl World {
         }
         self.doors[server.0] = Door::Refusing;
         self.servers[server.0].take().expect("killed once")
+    }
+
+    /// Whether a server lives.
+    pub fn is_alive(&self, server: ServerId) -> bool {
+        self.servers[server.0].is_some()
+    }
+
+    /// Starts a server anew in the place of one that was killed.
+    pub fn restart(&mut self, server: ServerId, node: Node) {
+        assert!(!self.is_alive(server), "killed before");
+        self.servers[server.0] = Some(node);
+        self.doors[server.0] = Door::Open;
+    }
+
+    /// How a server answers dials.
+    pub fn door(&self, server: ServerId) -> Door {
+        self.doors[server.0]
+    }
+
+    /// A client sends no more than so many bytes a second from now on; `None` for what the link takes.
+    pub fn set_uplink(&mut self, client: ClientId, rate: Option<u64>) {
+        match rate {
+            Some(rate) => self.uplinks.insert(client, rate),
+            None => self.uplinks.remove(&client),
+        };
+        for c in self.connections.iter_mut().filter(|c| c.client == client) {
+            c.up.set_bandwidth(rate);
+        }
+    }
+
+    /// The servers to which a client is connected.
+    pub fn connected_to(&self, client: ClientId) -> Vec<ServerId> {
+        self.connections.iter().filter(|c| c.client == client && !c.client_closed).map(|c| c.server).collect()
+    }
+
+    /// How many of a client's dials met a door that was not open.
+    pub fn spoiled(&self, client: ClientId) -> usize {
+        self.spoiled.get(&client).copied().unwrap_or_default()
+    }
+
+    /// How many of a client's connections came to a server that was going.
+    pub fn to_draining(&self, client: ClientId) -> usize {
+        self.to_draining.get(&client).copied().unwrap_or_default()
+    }
+
+    /// Lets servers and clients note what holds at this moment.
+    pub fn look(&mut self) {
+        let now = self.now;
+        self.servers.iter_mut().flatten().for_each(|server| server.look(now));
+        self.clients.iter_mut().for_each(|client| client.looked_at());
     }
 
     /// Resets all connections of a client.
@@ -350,8 +411,15 @@ impl World {
 
     fn dial(&mut self, client: ClientId, conn: ConnId, host: &str, attempt: u32) {
         let servers = self.names.get(host).cloned().unwrap_or_default();
-        let (after, outcome) = match servers.get(attempt as usize % servers.len().max(1)) {
+        let chosen = servers.get(attempt as usize % servers.len().max(1));
+        if chosen.is_some_and(|server| self.is_alive(*server) && self.doors[server.0] != Door::Open) {
+            *self.spoiled.entry(client).or_default() += 1;
+        }
+        let (after, outcome) = match chosen {
             None => (Duration::ZERO, failed("no such host", 0)),
+            Some(server) if !self.is_alive(*server) => {
+                (self.link.latency * 2, failed("connection refused", servers.len()))
+            }
             Some(server) => match self.doors[server.0] {
                 Door::Refusing => (self.link.latency * 2, failed("connection refused", servers.len())),
                 Door::Silent => (DIAL_TIMEOUT, failed("timed out", servers.len())),
@@ -386,6 +454,11 @@ impl World {
                     self.servers[server.0].as_mut().map(|s| s.accept(now))
                 };
                 let link = self.link_to(server).clone();
+                let uplink = self.uplinks.get(&dial.client).copied().or(link.bandwidth);
+                let up = Link { bandwidth: uplink, ..link.clone() };
+                if self.servers[server.0].as_ref().is_some_and(Node::is_draining) {
+                    *self.to_draining.entry(dial.client).or_default() += 1;
+                }
                 self.taps.push(Tap::new(dial.client, server));
                 self.connections.push(Connection {
                     client: dial.client,
@@ -393,7 +466,7 @@ impl World {
                     server,
                     door,
                     server_conn,
-                    up: Pipe::new(link.clone()),
+                    up: Pipe::new(up),
                     down: Pipe::new(link),
                     client_shut: false,
                     client_closed: false,

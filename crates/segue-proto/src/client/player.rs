@@ -64,6 +64,8 @@ struct Conn {
     /// Its server said that the stream has ended, in its way: one that announced `segue` by UnpublishNotify or Play.Stop,
     /// others by StreamEOF alone, too.
     stopped: bool,
+    /// It is gone, and the stream was at its end there: what is held of it is all that there is.
+    over: bool,
     backoff: Backoff,
 }
 
@@ -78,8 +80,8 @@ impl Conn {
 enum Phase {
     Dialing(Moment),
     Connecting,
-    /// `play` is sent; nothing came yet.
-    Asked,
+    /// `play` is sent, then; nothing came yet.
+    Asked(Moment),
     /// There is no such stream yet: `play` again then.
     AskAgain(Moment),
     Playing,
@@ -130,6 +132,12 @@ impl Player {
     /// Media messages known to be missing.
     pub fn missing(&self) -> u64 {
         self.viewer.missing()
+    }
+
+    /// Bytes that are held of a new server's media until the old one has delivered what comes before: at most
+    /// [`MAX_HELD_BYTES`](crate::handover::viewer::MAX_HELD_BYTES).
+    pub fn held_bytes(&self) -> usize {
+        self.viewer.held_bytes()
     }
 
     /// The server that delivers, `host:port`.
@@ -183,7 +191,7 @@ impl Player {
             Event::Rejected { code, description, redirect } => {
                 self.rejected(id, &super::reason(&code, &description), redirect.as_deref(), now);
             }
-            Event::StreamCreated(_) => self.ask(id),
+            Event::StreamCreated(_) => self.ask(id, now),
             Event::PlayRefused { code, description } => {
                 self.refused(id, &super::reason(&code, &description), now);
             }
@@ -208,7 +216,7 @@ impl Player {
                 conn.stopped |= event != Event::StreamEof || !conn.has_segue();
                 if !is_next {
                     self.leg_ended(id, now);
-                } else if conn.phase == Phase::Asked {
+                } else if matches!(conn.phase, Phase::Asked(_)) {
                     self.refused(id, "the stream has ended", now);
                 }
             }
@@ -219,10 +227,10 @@ impl Player {
     }
 
     /// Sends `play`, naming the next message if its index is known.
-    fn ask(&mut self, id: ConnId) {
+    fn ask(&mut self, id: ConnId, now: Moment) {
         let resume = self.viewer.resume();
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.phase = Phase::Asked;
+        conn.phase = Phase::Asked(now);
         if let Some(session) = &mut conn.session {
             session.play(resume);
         }
@@ -263,7 +271,7 @@ impl Player {
             self.promote(next, now);
         }
         self.drain_viewer(now);
-        if self.main.is_none() {
+        if self.main.is_none() && self.outcome.is_none() {
             self.hurry(now);
         }
     }
@@ -290,6 +298,9 @@ impl Player {
                 Output::Leads(leg) => self.promote(ConnId(leg.0), now),
                 Output::Joined(join) => self.joined(&join),
             }
+        }
+        if self.main.and_then(|main| self.conns.get(&main)).is_some_and(|conn| conn.over) {
+            return self.done(Ending::Complete);
         }
         // The stream's first leg joins nothing.
         if self.main.is_some() && self.pursuit.as_ref().is_some_and(Pursuit::is_start) {
@@ -350,6 +361,12 @@ impl Player {
     /// A connection is gone, or of no more use.
     fn gone(&mut self, id: ConnId, why: &str, now: Moment) {
         if self.next == Some(id) {
+            let complete = |conn: &&mut Conn| conn.unpublished && conn.phase == Phase::Playing;
+            if let Some(conn) = self.conns.get_mut(&id).filter(complete).filter(|_| self.main.is_some()) {
+                // The old server has yet to deliver what comes before.
+                (conn.session, conn.over) = (None, true);
+                return;
+            }
             return self.next_failed(why, now);
         }
         let was_main = self.main == Some(id);
@@ -378,11 +395,14 @@ impl Player {
     }
 
     fn timeouts(&mut self, id: ConnId, now: Moment) {
+        if self.looks_elsewhere_at(id).is_some_and(|at| now >= at) {
+            return self.next_failed("the stream is not there", now);
+        }
         let Some(conn) = self.conns.get_mut(&id) else { return };
         match conn.phase {
             Phase::Dialing(until) if now >= until => return self.gone(id, "timed out dialing", now),
             Phase::Leaving(until) if now >= until => return self.close(id),
-            Phase::AskAgain(at) if now >= at => return self.ask(id),
+            Phase::AskAgain(at) if now >= at => return self.ask(id, now),
             _ => {}
         }
         if let Some(session) = &mut conn.session
@@ -454,6 +474,7 @@ impl Machine for Player {
             earliest(own, conn.session.as_ref().and_then(Session::wake_at))
         };
         let own = earliest(self.given_up_at(), self.pursuit.as_ref().and_then(|pursuit| pursuit.dial_at));
+        let own = earliest(own, self.next.and_then(|next| self.looks_elsewhere_at(next)));
         self.conns.values().map(of_conn).fold(own, earliest)
     }
 

@@ -127,6 +127,11 @@ impl Publisher {
         all == 0 || bytes / all * here < ROOM
     }
 
+    /// Bytes that the replay buffer holds, with what each message costs beside its payload: at most [`MAX_BYTES`].
+    pub fn buffered(&self) -> usize {
+        self.replay.bytes()
+    }
+
     /// The source's end: sends what is left, ends the stream properly, and waits for the server's last
     /// acknowledgement. [`Action::Finished`] comes after it.
     pub fn finish(&mut self, now: Moment) {

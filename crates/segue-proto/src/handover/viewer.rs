@@ -155,6 +155,11 @@ impl Viewer {
         self.missing
     }
 
+    /// Bytes held of a leg that has not met the other: at most [`MAX_HELD_BYTES`].
+    pub fn held_bytes(&self) -> usize {
+        self.next.as_ref().map_or(0, |leg| leg.held_bytes)
+    }
+
     /// The last media timestamp put out.
     pub fn last(&self) -> Option<Timestamp> {
         self.last

@@ -44,7 +44,8 @@ pub enum Start {
     Live,
     /// At the oldest entry kept, keyframe or not: for a recorder, which wants all there is.
     Oldest,
-    /// At the keyframe at or before this message, or the first one there is; as `Live` if the stream is another.
+    /// At the keyframe at or before this message, or the first one there is; if there is none, at the message itself. As
+    /// `Live` if the stream is another, or the message is not there.
     At(Resume),
 }
 
@@ -158,10 +159,23 @@ impl Ring {
                     self.gops.iter().filter_map(|&g| self.get(g)).filter(|e| e.stream == current);
                 let first = starts.clone().next();
                 let at = starts.rfind(|e| e.position.index <= resume.index).or(first).map(|e| e.seq);
+                // Without a keyframe to begin at, who lacks only what comes next needs none: its decoder has what is before.
+                let at = at.or_else(|| self.place_of(resume.index, current));
                 at.map_or_else(|| self.newest_gop(), |next| Cursor { next, seek_gop: false })
             }
             Start::At(_) => self.newest_gop(),
         }
+    }
+
+    /// `seq` of the message of that index, or the one that it will have if it comes next.
+    fn place_of(&self, index: u64, stream: StreamHash) -> Option<u64> {
+        let counted = |e: &&Arc<Entry>| e.stream == stream;
+        let next =
+            self.last().filter(counted).is_some_and(|e| e.position.index.checked_add(1) == Some(index));
+        if next {
+            return Some(self.next_seq);
+        }
+        self.newest().take_while(counted).find(|e| e.position.index == index).map(|e| e.seq)
     }
 
     fn newest_gop(&self) -> Cursor {

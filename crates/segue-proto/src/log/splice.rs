@@ -3,7 +3,7 @@
 //!
 //! With a leg header the publisher's own count decides. Without one, nothing in RTMP says where a leg begins, and
 //! looking up single messages would lie (silence and still pictures repeat legitimately): the leg's first coded
-//! keyframe is looked for in the previous leg, and from there messages are compared one by one.
+//! keyframe is looked for among what was written on the same timeline, and from there messages are compared one by one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::media::{Content, MediaMessage, TagInfo, TrackKind};
 use crate::time::Moment;
 use crate::timestamp::Timestamp;
 
-use super::Epoch;
+use super::entry::Entry;
 use super::ring::Ring;
 
 /// A leg without a header continues the stream's timeline if its first frames lie at most this far ahead.
@@ -56,15 +56,14 @@ impl Align {
         Self::Seeking { leading: Vec::new(), bytes: 0, since: now }
     }
 
-    /// Judges the leg's next media message. `last_epoch` is the leg to look in. Returns the verdict and how many
-    /// messages turned out to be repeats, this one included.
+    /// Judges the leg's next media message. Returns the verdict and how many messages turned out to be
+    /// repeats, this one included.
     pub(super) fn judge(
         &mut self,
         message: MediaMessage,
         info: &TagInfo,
         ring: &Ring,
         next_index: u64,
-        last_epoch: Epoch,
         now: Moment,
     ) -> (Verdict, u64) {
         match self {
@@ -101,7 +100,7 @@ impl Align {
                     return (Verdict::Wait, 0);
                 }
                 let mut waiting = std::mem::take(leading);
-                let found = if boundary { find(ring, &message, last_epoch) } else { None };
+                let found = if boundary { find(ring, &message) } else { None };
                 match found {
                     Some(at) => {
                         // What came before an aligned keyframe lies before it in the log as well: appending it now
@@ -137,10 +136,13 @@ fn same(raw: Timestamp, logged: &MediaMessage, message: &MediaMessage) -> bool {
     raw == message.timestamp && logged.kind == message.kind && logged.payload == message.payload
 }
 
-/// Where `keyframe` stands among the entries of leg `epoch`, searched from the newest.
-fn find(ring: &Ring, keyframe: &MediaMessage, epoch: Epoch) -> Option<u64> {
+/// Where `keyframe` stands among the entries since the stream's timestamps were last shifted, searched from the newest: a
+/// leg that was too short to matter may lie between it and the log's end.
+fn find(ring: &Ring, keyframe: &MediaMessage) -> Option<u64> {
+    let shift = |e: &Entry| e.message.timestamp.since(e.raw_timestamp);
+    let last = shift(ring.last()?);
     ring.newest()
-        .take_while(|e| e.epoch == epoch)
+        .take_while(|e| shift(e) == last)
         .find(|e| same(e.raw_timestamp, &e.message, keyframe))
         .map(|e| e.seq)
 }

@@ -89,6 +89,11 @@ impl Stream {
         self.ring.bytes()
     }
 
+    /// Bytes of media that wait for their leg's claim: in each hold at most [`Config::hold_bytes`] and one message more.
+    pub fn held_bytes(&self) -> usize {
+        self.candidates.iter().map(|candidate| candidate.hold.bytes).sum()
+    }
+
     /// The epoch given out last; 0 before the first.
     pub fn epoch(&self) -> Epoch {
         self.epoch

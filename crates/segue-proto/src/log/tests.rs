@@ -457,6 +457,40 @@ fn repeats_without_a_header_are_found_by_alignment() {
     );
 }
 
+/// The leg in between brought no keyframe at all.
+#[test]
+fn h07_repeats_that_reach_behind_a_short_leg_are_found_too() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    f.send(1, run(0, 12, 0));
+    f.end(1, LegEnd::Lost);
+    f.publish(2, false);
+    f.send(2, run(10, 4, 0));
+    f.end(2, LegEnd::Lost);
+    f.publish(3, false);
+    f.send(3, run(5, 12, 0));
+    f.end(3, LegEnd::Lost);
+    assert_eq!(f.numbers(), (0..17).collect::<Vec<_>>());
+    assert_eq!(f.timestamps(), (0..17).map(|n| n * 40).collect::<Vec<_>>());
+    assert!(f.splices().iter().all(|splice| !splice.restarted));
+}
+
+/// The same file again, from its beginning, on a timeline that was shifted before: no repeat of what lies before the shift.
+#[test]
+fn h12_what_restarted_is_not_looked_for_behind_the_restart() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    f.send(1, run(0, 10, 0));
+    f.end(1, LegEnd::Lost);
+    f.publish(2, false);
+    f.send(2, run(100, 5, 0u32.wrapping_sub(4000)));
+    f.end(2, LegEnd::Lost);
+    f.publish(3, false);
+    f.send(3, run(0, 5, 0));
+    assert_eq!(f.entries().len(), 20);
+    assert_eq!(f.stream.counts().repeated, 0);
+}
+
 #[test]
 fn the_first_mismatch_ends_the_alignment_for_good() {
     let mut f = Fixture::new();
@@ -652,6 +686,28 @@ fn h28_a_resuming_viewer_starts_at_the_keyframe_at_or_before_its_index() {
     assert_eq!(first(10, TOKEN.hash()), 10);
     assert_eq!(first(500, TOKEN.hash()), 15);
     assert_eq!(first(7, StreamHash([0; 8])), 15, "another stream's index says nothing");
+}
+
+/// A GOP without end that came from another server: there is no keyframe here.
+#[test]
+fn h28_a_resuming_viewer_needs_no_keyframe_for_what_comes_next() {
+    let mut f = Fixture::new();
+    f.publish(1, true);
+    f.header(1, 1, 102);
+    f.send(1, (101..105).map(|n| video(false, n * 40, n)));
+    let resume = |index| Start::At(crate::session::Resume { stream: TOKEN.hash(), index });
+    let first = |f: &Fixture, index| {
+        let mut cursor = f.stream.start(resume(index));
+        match f.stream.read(&mut cursor) {
+            Read::Entry(entry) => Some(entry.position.index),
+            _ => None,
+        }
+    };
+    assert_eq!(first(&f, 104), Some(104));
+    assert_eq!(first(&f, 101), None, "what is not here is not missed in silence");
+    let mut next = f.stream.start(resume(106));
+    f.send(1, [video(false, 4200, 105)]);
+    assert!(matches!(f.stream.read(&mut next), Read::Entry(entry) if entry.position.index == 106));
 }
 
 #[test]

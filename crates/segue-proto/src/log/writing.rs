@@ -25,9 +25,8 @@ impl Stream {
             }
             return;
         }
-        let look_in = self.last_written;
         let Writer::Active(leg) = &mut self.writer else { return };
-        let (verdict, repeats) = leg.align.judge(message, &info, &self.ring, self.next.index, look_in, now);
+        let (verdict, repeats) = leg.align.judge(message, &info, &self.ring, self.next.index, now);
         if repeats > 0 {
             // Without a header, only an alignment finds repeats: the leg is on the timeline of the one it repeats.
             leg.joined = true;

@@ -83,6 +83,11 @@ impl Publisher {
         self.held = false;
         let seq = state.log.next_seq();
         drop(state);
+        self.note(seq, offset, now);
+    }
+
+    /// Everything received up to `offset` is in the log before entry `seq`.
+    pub(super) fn note(&mut self, seq: u64, offset: u64, now: Moment) {
         let full = self.checkpoints.len() >= MAX_CHECKPOINTS;
         match self.checkpoints.back_mut() {
             Some(last) if last.seq == seq || full => {

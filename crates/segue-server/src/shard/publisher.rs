@@ -87,7 +87,12 @@ impl Conn {
         if let Some(leg) = state.legs.get_mut(&id) {
             leg.bytes += message.payload.len() as u64;
         }
+        let writes = state.has_all_of(id);
         state.log.append(id, message, now);
+        if writes && state.log.publisher() != Some(id) {
+            // The message that the next leg waited for: it is in the log, and the last one of this leg that is.
+            publisher.note(state.log.next_seq(), self.session.consumed(), now);
+        }
         core.settle(&slot, &mut state);
         drop(state);
         if boundary {

@@ -71,6 +71,8 @@ impl Conn {
                 }
                 Read::Empty if state.end_viewers => {
                     let told = state.viewers.get(&id).is_some_and(|viewer| viewer.told.is_some());
+                    // Who came just now is told before it hears that this is the end here: it is not the stream's.
+                    let told = told || self.session.go_away(None, now).is_some();
                     break Some(if told { End::Leg } else { End::Left });
                 }
                 Read::Empty => break None,

@@ -1,5 +1,7 @@
 //! A player's search for its next connection: told to go, redirected, or because the one it had is lost.
 
+use std::time::Duration;
+
 use super::{Conn, Phase, Player};
 use crate::client::{Action, ConnId, DIAL_TIMEOUT, Ending};
 use crate::handover::backoff::Backoff;
@@ -9,6 +11,10 @@ use crate::handover::viewer::LegId;
 use crate::session::GoAwaySignal;
 use crate::time::Moment;
 use crate::url::RtmpUrl;
+
+/// A viewer that nothing delivers to waits so long at a server that has not got its stream before it looks elsewhere: a
+/// server keeps such a play for longer than the search may take, and the stream may be at another one long since.
+const ELSEWHERE_AFTER: Duration = Duration::from_secs(2);
 
 /// What is looked for, and how often it was tried.
 #[derive(Clone, Debug)]
@@ -202,11 +208,25 @@ impl Player {
             told: false,
             unpublished: false,
             stopped: false,
+            over: false,
             backoff,
         };
         self.conns.insert(id, conn);
         self.next = Some(id);
         self.actions.push_back(Action::Dial { conn: id, url, attempt });
+    }
+
+    /// When the next connection, which has brought nothing yet, is given up for another. Not where the publisher's word is
+    /// that the stream is over.
+    pub(super) fn looks_elsewhere_at(&self, id: ConnId) -> Option<Moment> {
+        let lost = self.lost_since?;
+        if self.unpublished || self.next != Some(id) || self.viewer.count() == 0 {
+            return None;
+        }
+        match self.conns.get(&id)?.phase {
+            Phase::Asked(at) => Some(at.max(lost) + ELSEWHERE_AFTER),
+            _ => None,
+        }
     }
 
     /// When the search ends, if nothing delivers by then.
