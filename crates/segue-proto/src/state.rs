@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use thiserror::Error as ThisError;
 
-use crate::message::{ChunkStreamId, MessageStreamId};
 use crate::time::Moment;
 use crate::timestamp::Timestamp;
 
@@ -301,25 +300,5 @@ impl State for Timestamp {
 
     fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
         u32::restore(from).map(Self::from_millis)
-    }
-}
-
-impl State for MessageStreamId {
-    fn save(&self, to: &mut Vec<u8>) {
-        self.0.save(to);
-    }
-
-    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
-        u32::restore(from).map(Self)
-    }
-}
-
-impl State for ChunkStreamId {
-    fn save(&self, to: &mut Vec<u8>) {
-        self.as_u32().save(to);
-    }
-
-    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
-        Self::new(u32::restore(from)?).ok_or(RestoreError::Malformed("a chunk stream id"))
     }
 }

@@ -14,6 +14,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::state::{RestoreError, State};
 use crate::timestamp::Timestamp;
 
 pub mod aggregate;
@@ -129,6 +130,26 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { type_id, stream_id, timestamp, payload } = self;
         write!(f, "type {type_id} stream {}@{timestamp:?} {} bytes", stream_id.0, payload.len())
+    }
+}
+
+impl State for MessageStreamId {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.0.save(to);
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        u32::restore(from).map(Self)
+    }
+}
+
+impl State for ChunkStreamId {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.as_u32().save(to);
+    }
+
+    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
+        Self::new(u32::restore(from)?).ok_or(RestoreError::Malformed("a chunk stream id"))
     }
 }
 
