@@ -407,6 +407,18 @@ fn colour_information_of_ffmpeg() {
     assert_eq!(info.to_value(), *value);
 }
 
+/// By hand from AMF3 3.12: an object, in it another of the same traits, in it the integer 10.
+#[test]
+fn colour_information_may_be_in_amf3() {
+    let data = b"\x02\x00\x09colorInfo\x11\x0a\x0b\x01\x17colorConfig\x0a\x01\x11bitDepth\x04\x0a\x01\x01";
+    let pairs = metadata::decode(data).unwrap();
+    let [(name, value)] = &pairs[..] else { panic!() };
+    assert_eq!(name, metadata::COLOR_INFO);
+    assert_eq!(ColorInfo::from_value(value).unwrap().config.bit_depth, Some(10.0));
+    let reset = metadata::decode(b"\x02\x00\x09colorInfo\x11\x00").unwrap();
+    assert_eq!(ColorInfo::from_value(&reset[0].1), None);
+}
+
 #[test]
 fn colour_information_is_whole_partial_or_reset() {
     let numbers = |names: &[&str]| {
