@@ -1,14 +1,17 @@
 //! Reading FLV (Video File Format Specification 10.1, annex E): bytes in, media messages out.
 //!
 //! [`Reader`] does no I/O, so that files, stdin and async callers share it; [`Messages`] drives it from any
-//! [`std::io::Read`]. A `@setDataFrame` wrapper is taken off, as everywhere. Tags of unknown type and encrypted ones are skipped. `PreviousTagSize` and `StreamID` are not
-//! looked at: nothing depends on them, and writers get them wrong. What a payload holds is not judged here.
+//! [`std::io::Read`]. A `@setDataFrame` wrapper is taken off, and data in AMF3 (tag type 15; E-RTMP v2, "Enabling AMF3 in
+//! FLV") becomes AMF0, as everywhere. Tags of unknown type and encrypted ones are skipped. `PreviousTagSize` and
+//! `StreamID` are not looked at: nothing depends on them, and writers get them wrong. What else a payload holds is not
+//! judged here.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use bytes::{Buf, Bytes, BytesMut};
+use segue_proto::message::{data, type_id};
 use segue_proto::{MediaMessage, Timestamp, TrackKind};
 
 use crate::Error;
@@ -78,14 +81,15 @@ impl Reader {
             return Ok(None);
         }
         loop {
-            let Some((kind, timestamp, size)) = tag_head(&self.buffer) else { return Ok(None) };
+            let Some((tag_type, timestamp, size)) = tag_head(&self.buffer) else { return Ok(None) };
             if self.buffer.len() < TAG_HEAD + size {
                 return Ok(None);
             }
             self.buffer.advance(TAG_HEAD);
             let payload = self.buffer.split_to(size).freeze();
             self.discard(TAG_TAIL);
-            if let Some(kind) = kind {
+            let payload = data::as_amf0(tag_type, payload);
+            if let (Some(kind), Some(payload)) = (kind_of(tag_type), payload) {
                 return Ok(Some(MediaMessage::new(kind, timestamp, payload)));
             }
         }
@@ -133,13 +137,17 @@ impl Reader {
     }
 }
 
-/// The tag's kind (if it is one that we give out), timestamp and payload size (E.4.1).
-fn tag_head(buffer: &[u8]) -> Option<(Option<TrackKind>, Timestamp, usize)> {
+/// The kind of tag that it is, if it is one that we give out. An encrypted one's type is none of these.
+fn kind_of(tag_type: u8) -> Option<TrackKind> {
+    if tag_type == type_id::DATA_AMF3 { Some(TrackKind::Data) } else { TrackKind::from_type_id(tag_type) }
+}
+
+/// The tag's type with the bit for encryption, its timestamp and payload size (E.4.1).
+fn tag_head(buffer: &[u8]) -> Option<(u8, Timestamp, usize)> {
     let (head, _) = buffer.split_first_chunk::<TAG_HEAD>()?;
     let [first, s2, s1, s0, t2, t1, t0, t3, _stream_id @ ..] = *head;
-    let kind = TrackKind::from_type_id(first & TAG_TYPE).filter(|_| first & FILTER == 0);
     let timestamp = Timestamp::from_millis(u32::from_be_bytes([t3, t2, t1, t0]));
-    Some((kind, timestamp, u32::from_be_bytes([0, s2, s1, s0]) as usize))
+    Some((first & (FILTER | TAG_TYPE), timestamp, u32::from_be_bytes([0, s2, s1, s0]) as usize))
 }
 
 /// The messages of an FLV input, read to its end. After the first error it ends.
@@ -207,7 +215,8 @@ impl<R: Read> Iterator for Messages<R> {
 mod tests {
     use super::*;
 
-    /// E.2 and E.4.1, by hand: header, then AAC at 0x01020304 ms, an encrypted tag, an unknown type, AVC at 5.
+    /// E.2 and E.4.1, by hand: header, then AAC at 0x01020304 ms, an encrypted tag, data in no known
+    /// format, AVC at 5.
     const FILE: &[u8] = b"FLV\x01\x05\0\0\0\x09\0\0\0\0\
         \x08\0\0\x03\x02\x03\x04\x01\0\0\0\xaf\x01\x2a\0\0\0\x0e\
         \x29\0\0\x02\0\0\0\0\0\0\0zz\0\0\0\x0d\
@@ -312,6 +321,25 @@ mod tests {
         assert!(messages[0].payload.is_empty());
         assert_eq!(&messages[1].payload[..], b"\x02\0\x0aonMetaData");
         assert_eq!(reader.truncated().unwrap(), None);
+    }
+
+    /// E-RTMP v2, "Enabling AMF3 in FLV": format 0, a string in AMF0, an object in AMF3 behind the marker 0x11.
+    #[test]
+    fn tag_type_15_is_data_whose_amf3_becomes_amf0() {
+        let payload = b"\x00\x02\x00\x0aonMetaData\x11\x0a\x0b\x01\x0bwidth\x04\x82\x40\x01";
+        for (tag_type, read) in [(0x0f, true), (0x2f, false), (0x10, false), (0x11, false)] {
+            let head = [tag_type, 0, 0, payload.len() as u8, 0, 0, 7, 0, 0, 0, 0];
+            let (messages, reader) = read_all([[&FILE[..13], &head, payload].concat()]);
+            let data = MediaMessage::new(
+                TrackKind::Data,
+                Timestamp::from_millis(7),
+                Bytes::from_static(
+                    b"\x02\x00\x0aonMetaData\x03\x00\x05width\x00\x40\x74\0\0\0\0\0\0\x00\x00\x09",
+                ),
+            );
+            assert_eq!(messages, if read { vec![data] } else { vec![] }, "{tag_type:#x}");
+            assert_eq!(reader.truncated().unwrap(), None);
+        }
     }
 
     #[test]

@@ -65,6 +65,26 @@ fn connect_of_a_player_says_what_it_takes() {
     assert_eq!(function as u32 & 1, 1, "SUPPORT_VID_CLIENT_SEEK");
 }
 
+/// E-RTMP v2, "Enhancing NetConnection connect Command" and the flags of "Metadata Frame".
+#[test]
+fn connect_of_a_player_in_enhanced_rtmp() {
+    let mut client = AtClient::new(Role::Player);
+    let connect = client.messages().remove(0).payload;
+    let properties: [(&str, &[u8]); 5] = [
+        ("seek, HDR, metadata packets; no tiles: 7", b"\x00\x0dvideoFunction\x00\x40\x1c\0\0\0\0\0\0"),
+        ("any codec", b"\x00\x0afourCcList\x0a\0\0\0\x01\x02\x00\x01*"),
+        (
+            "decoded or forwarded: 5",
+            b"\x00\x12videoFourCcInfoMap\x03\x00\x01*\x00\x40\x14\0\0\0\0\0\0\x00\x00\x09",
+        ),
+        ("likewise", b"\x00\x12audioFourCcInfoMap\x03\x00\x01*\x00\x40\x14\0\0\0\0\0\0\x00\x00\x09"),
+        ("multitrack, ModEx, nanoseconds, no reconnect: 14", b"\x00\x06capsEx\x00\x40\x2c\0\0\0\0\0\0"),
+    ];
+    for (name, wire) in properties {
+        assert!(connect.windows(wire.len()).any(|part| part == wire), "{name}: {connect:02x?}");
+    }
+}
+
 #[test]
 fn commands_of_a_publisher_on_the_wire() {
     let mut client = AtClient::new(Role::Publisher);

@@ -299,6 +299,28 @@ mod tests {
         assert_eq!(caps.video.to_value(), map);
     }
 
+    /// The flags as the tables number them, read and written.
+    #[test]
+    fn flags_of_the_tables() {
+        use video_function::{CLIENT_HDR, CLIENT_LARGE_SCALE_TILE, CLIENT_PACKET_TYPE_METADATA, CLIENT_SEEK};
+        let functions = [CLIENT_SEEK, CLIENT_HDR, CLIENT_PACKET_TYPE_METADATA, CLIENT_LARGE_SCALE_TILE];
+        assert_eq!(functions, [1, 2, 4, 8]);
+        for flags in 0..16 {
+            let caps = MediaCaps::parse(&object([("videoFunction", number(flags))]));
+            assert_eq!(caps.video_function, Some(flags));
+            assert_eq!(caps.legacy_properties(), [("videoFunction".to_owned(), number(flags))]);
+        }
+        let codec = [CodecFlags::CAN_DECODE, CodecFlags::CAN_ENCODE, CodecFlags::CAN_FORWARD];
+        assert_eq!(codec.map(|flags| flags.0), [1, 2, 4]);
+        let caps_ex = [
+            super::super::CAPS_EX_RECONNECT,
+            CAPS_EX_MULTITRACK,
+            CAPS_EX_MOD_EX,
+            CAPS_EX_TIMESTAMP_NANO_OFFSET,
+        ];
+        assert_eq!(caps_ex, [1, 2, 4, 8]);
+    }
+
     #[test]
     fn what_is_malformed_is_passed_over() {
         let numbers =

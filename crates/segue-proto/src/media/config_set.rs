@@ -170,6 +170,18 @@ mod tests {
         assert_eq!(headers.messages().count(), ConfigSet::MAX);
     }
 
+    /// E-RTMP v2: `SequenceStart` and `MPEG2TSSequenceStart` exclude each other.
+    #[test]
+    fn a_descriptor_and_a_record_replace_each_other() {
+        let record = message(TrackKind::Video, b"\x90av01\x81\x00\x0c\x00");
+        let descriptor = message(TrackKind::Video, b"\x95av01\x80\x04AV01");
+        let mut headers = ConfigSet::default();
+        for newer in [&record, &descriptor, &record] {
+            assert!(set(&mut headers, newer));
+            assert_eq!(headers.messages().collect::<Vec<_>>(), [newer]);
+        }
+    }
+
     /// `SequenceStart` of these tracks, all of version `v`, in one message.
     fn start(tracks: &[u8], v: u8) -> MediaMessage {
         let parts: Vec<Vec<u8>> = tracks.iter().map(|&id| vec![id, 0, 0, 2, id, v]).collect();

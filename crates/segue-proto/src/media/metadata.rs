@@ -10,13 +10,14 @@ use crate::error::Error;
 /// The name of colour information.
 pub const COLOR_INFO: &str = "colorInfo";
 
-/// The names and values of a metadata packet, in order.
+/// The names and values of a metadata packet, in order; those in AMF3 as the AMF0 values that say the same
+/// ([`amf0::plain`]).
 ///
 /// # Errors
 /// As [`amf0::decode_all`], and `PeerMisbehaved` if a name is no string or has no value.
 pub fn decode(data: &[u8]) -> Result<Vec<(String, Value)>, Error> {
     let mut pairs = Vec::new();
-    let mut values = amf0::decode_all(data)?.into_iter();
+    let mut values = amf0::plain(amf0::decode_all(data)?).into_iter();
     while let Some(name) = values.next() {
         match (name, values.next()) {
             (Value::String(name), Some(value)) => pairs.push((name, value)),

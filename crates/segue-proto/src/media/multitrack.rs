@@ -15,6 +15,8 @@ pub const MAX_TRACK_DATA: usize = 0xff_ffff;
 
 /// Half a byte that says what a packet holds: video's or audio's.
 pub trait PacketType: Copy {
+    /// What announces a multitrack header, and is not said again inside of one.
+    const MULTITRACK: u8;
     /// Of the low four bits.
     fn from_bits(bits: u8) -> Self;
     /// Its four bits.
@@ -22,6 +24,8 @@ pub trait PacketType: Copy {
 }
 
 impl PacketType for VideoPacketType {
+    const MULTITRACK: u8 = Self::MULTITRACK.value();
+
     fn from_bits(bits: u8) -> Self {
         Self::new(bits)
     }
@@ -32,6 +36,8 @@ impl PacketType for VideoPacketType {
 }
 
 impl PacketType for AudioPacketType {
+    const MULTITRACK: u8 = Self::MULTITRACK.value();
+
     fn from_bits(bits: u8) -> Self {
         Self::new(bits)
     }
@@ -67,8 +73,12 @@ impl<P: PacketType> Multitrack<P> {
     ///
     /// # Errors
     /// `Misuse` if the form cannot state them: `ONE_TRACK` takes exactly one, `MANY_TRACKS` at least one and all of one
-    /// codec, both of the others at most [`MAX_TRACKS`] of at most [`MAX_TRACK_DATA`] bytes.
+    /// codec, both of the others at most [`MAX_TRACKS`] of at most [`MAX_TRACK_DATA`] bytes. None takes a packet type
+    /// that is multitrack itself.
     pub fn new(kind: MultitrackType, packet_type: P, tracks: &[Track]) -> Result<Self, Error> {
+        if packet_type.bits() == P::MULTITRACK {
+            return Err(Error::Misuse("tracks in a track"));
+        }
         let first = tracks.first().ok_or(Error::Misuse("a multitrack message without a track"))?;
         let own_codecs = kind == MultitrackType::MANY_TRACKS_MANY_CODECS;
         let one = kind == MultitrackType::ONE_TRACK;
@@ -118,7 +128,11 @@ impl<P: PacketType> Multitrack<P> {
             MultitrackType::MANY_TRACKS_MANY_CODECS => None,
             _ => Some(wire::fourcc(r)?),
         };
-        Ok(Self { kind, packet_type: P::from_bits(byte), codec, tracks: std::mem::take(r) })
+        let packet_type = P::from_bits(byte);
+        if packet_type.bits() == P::MULTITRACK {
+            return Err(Error::PeerMisbehaved("tracks in a track"));
+        }
+        Ok(Self { kind, packet_type, codec, tracks: std::mem::take(r) })
     }
 
     pub(super) fn put(&self, out: &mut Vec<u8>) {

@@ -160,6 +160,49 @@ fn channels_of_a_track_of_ffmpeg() {
     assert_eq!(speakers, [AudioChannel::FRONT_CENTER]);
 }
 
+/// The pseudocode's forms: one codec before all tracks, or each track's own before its number; sizes count what is
+/// behind them.
+#[test]
+fn tracks_of_one_codec_and_of_many() {
+    use AudioPacket::CodedFrames;
+    let cases = [
+        (hex("95 01 4f707573 07 fc7e"), vec![(7, FourCc::OPUS, CodedFrames(bytes(b"\xfc\x7e")))]),
+        (
+            hex("95 11 4f707573 00 000002 fc7e 01 000001 fd"),
+            vec![
+                (0, FourCc::OPUS, CodedFrames(bytes(b"\xfc\x7e"))),
+                (1, FourCc::OPUS, CodedFrames(bytes(b"\xfd"))),
+            ],
+        ),
+        (
+            hex("95 21 4f707573 00 000001 fc 6d703461 ff 000002 2110"),
+            vec![
+                (0, FourCc::OPUS, CodedFrames(bytes(b"\xfc"))),
+                (255, FourCc::AAC, CodedFrames(bytes(b"\x21\x10"))),
+            ],
+        ),
+        (
+            hex("95 24 2e6d7033 00 000002 0002 664c6143 01 000002 0001"),
+            vec![
+                (0, FourCc::MP3, channels(2, ChannelOrder::Unspecified)),
+                (1, FourCc::FLAC, channels(1, ChannelOrder::Unspecified)),
+            ],
+        ),
+    ];
+    for (wire, packets) in cases {
+        let tag = AudioTag::parse(&wire).unwrap();
+        assert_eq!(tag.encode().as_ref(), Ok(&wire));
+        let AudioTag::Enhanced(ExAudio { body: ExAudioBody::Multitrack(tracks), .. }) = tag else { panic!() };
+        assert_eq!(tracks.audio().collect::<Result<Vec<_>, _>>(), Ok(packets));
+    }
+    let track = Track { id: 0, codec: FourCc::OPUS, data: bytes(b"") };
+    let inner = Multitrack::new(MultitrackType::ONE_TRACK, AudioPacketType::MULTITRACK, &[track]);
+    assert!(matches!(inner, Err(Error::Misuse(_))), "no tracks in a track");
+    for nested in [hex("95 05 4f707573 01 00"), hex("95 25 4f707573 01 000000")] {
+        assert!(matches!(AudioTag::parse(&nested), Err(Error::PeerMisbehaved(_))), "{nested:?}");
+    }
+}
+
 #[test]
 fn speakers_by_order() {
     let named = |order: ChannelOrder| order.speakers().collect::<Vec<_>>();

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 mod audio;
 mod info;
+mod numbers;
 mod properties;
 mod video;
 

@@ -8,6 +8,7 @@ use super::super::channels::*;
 use super::super::code::*;
 use super::super::metadata::{self, ColorInfo};
 use super::super::mod_ex::ModEx;
+use super::super::multitrack::PacketType;
 use super::super::video::*;
 use super::super::*;
 
@@ -41,6 +42,11 @@ fn tracks() -> impl Strategy<Value = (MultitrackType, Vec<Track>)> {
     })
 }
 
+/// The packet type of tracks: any but `multitrack` itself.
+fn inner<P: PacketType>(byte: u8, multitrack: P) -> P {
+    P::from_bits(if byte & 0x0f == multitrack.bits() { 0 } else { byte })
+}
+
 fn video() -> impl Strategy<Value = VideoTag> {
     let composition = prop_oneof![-0x80_0000..=0x7f_ffff, Just(0)];
     let legacy = (0u8..8, 0u8..16, any::<u8>(), composition.clone(), data());
@@ -69,7 +75,7 @@ fn video() -> impl Strategy<Value = VideoTag> {
                 ExVideoBody::Command { packet_type, command: VideoCommand::new(byte), rest: data }
             } else if packet_type == VideoPacketType::MULTITRACK {
                 ExVideoBody::Multitrack(
-                    Multitrack::new(tracks.0, VideoPacketType::new(byte), &tracks.1).unwrap(),
+                    Multitrack::new(tracks.0, inner(byte, VideoPacketType::MULTITRACK), &tracks.1).unwrap(),
                 )
             } else if packet_type == VideoPacketType::CODED_FRAMES {
                 let composition_ms = if codec.has_composition_time() { composition_ms } else { 0 };
@@ -100,7 +106,7 @@ fn audio() -> impl Strategy<Value = AudioTag> {
     let ex = ex.prop_map(|(packet_type, modifiers, (codec, data, order, byte), tracks)| {
         let body = match AudioPacketType::new(packet_type) {
             AudioPacketType::MULTITRACK | AudioPacketType::MOD_EX => ExAudioBody::Multitrack(
-                Multitrack::new(tracks.0, AudioPacketType::new(byte), &tracks.1).unwrap(),
+                Multitrack::new(tracks.0, inner(byte, AudioPacketType::MULTITRACK), &tracks.1).unwrap(),
             ),
             AudioPacketType::MULTICHANNEL_CONFIG => {
                 let channels = match &order {

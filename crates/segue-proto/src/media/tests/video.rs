@@ -126,6 +126,40 @@ fn video_tags_of_the_tables_and_of_ffmpeg() {
             ),
         ),
         (
+            "VP8 header: profile 0, level 1.0, 8 bit, 4:2:0",
+            hex("90 76703038 01000000 000a 82 02 02 02 0000"),
+            single(
+                FrameType::KEY,
+                FourCc::VP8,
+                SequenceStart(bytes(b"\x01\0\0\0\0\x0a\x82\x02\x02\x02\0\0")),
+            ),
+        ),
+        (
+            "VP8 frame, no composition time with this codec",
+            hex("a1 76703038 110200"),
+            single(FrameType::INTER, FourCc::VP8, coded(0, b"\x11\x02\0")),
+        ),
+        (
+            "VP9 frame, no composition time with this codec",
+            hex("91 76703039 824983"),
+            single(FrameType::KEY, FourCc::VP9, coded(0, b"\x82\x49\x83")),
+        ),
+        (
+            "AVC by its code, a composition time below 0",
+            hex("a1 61766331 ffffd8 41"),
+            single(FrameType::INTER, FourCc::AVC, coded(-40, b"\x41")),
+        ),
+        (
+            "AVC by its code, without composition time",
+            hex("93 61766331 65"),
+            single(FrameType::KEY, FourCc::AVC, CodedFramesX(bytes(b"\x65"))),
+        ),
+        (
+            "VVC, the highest composition time",
+            hex("91 76766331 7fffff 00"),
+            single(FrameType::KEY, FourCc::VVC, coded(0x7f_ffff, b"\0")),
+        ),
+        (
             "end of a sequence",
             hex("92 76766331"),
             single(FrameType::KEY, FourCc::VVC, SequenceEnd(bytes(b""))),
@@ -187,6 +221,8 @@ fn modifiers_come_in_both_sizes_and_chains() {
     assert!(ModEx::timestamp_offset(1_000_000).is_err());
     let short = ModEx { data: bytes(b"\x01\x02"), ..nanos.clone() };
     assert_eq!(short.timestamp_offset_nanos(), None, "two bytes are no 24 bits");
+    let long = ModEx { data: hex("0003e8 ff"), ..nanos.clone() };
+    assert_eq!(long.timestamp_offset_nanos(), Some(1000), "the first three bytes of more");
     let unknown = ModEx { kind: ModExType::new(5), data: vec![9; 256].into() };
     assert_eq!(unknown.timestamp_offset_nanos(), None);
 
@@ -279,7 +315,12 @@ fn tracks_in_three_forms() {
         Multitrack::new(MultitrackType::MANY_TRACKS, VideoPacketType::CODED_FRAMES, tracks).is_ok()
     };
     assert!(!one(&[]) && !one(&[hevc.clone(), hevc.clone()]) && !many(&[]));
-    assert!(!many(&[hevc, av1]), "one codec only");
+    assert!(!many(&[hevc.clone(), av1]), "one codec only");
+    let inner = Multitrack::new(MultitrackType::ONE_TRACK, VideoPacketType::MULTITRACK, &[hevc]);
+    assert!(matches!(inner, Err(Error::Misuse(_))), "no tracks in a track");
+    for nested in [hex("96 06 68766331 01 00"), hex("96 26 68766331 01 000000")] {
+        assert!(matches!(VideoTag::parse(&nested), Err(Error::PeerMisbehaved(_))), "{nested:?}");
+    }
 }
 
 #[test]
@@ -364,6 +405,18 @@ fn colour_information_of_ffmpeg() {
     assert_eq!(info.config.matrix, Some(9.0), "BT.2020 non-constant (H.273, table 4)");
     assert_eq!(info.config.primaries, None);
     assert_eq!(info.to_value(), *value);
+}
+
+/// By hand from AMF3 3.12: an object, in it another of the same traits, in it the integer 10.
+#[test]
+fn colour_information_may_be_in_amf3() {
+    let data = b"\x02\x00\x09colorInfo\x11\x0a\x0b\x01\x17colorConfig\x0a\x01\x11bitDepth\x04\x0a\x01\x01";
+    let pairs = metadata::decode(data).unwrap();
+    let [(name, value)] = &pairs[..] else { panic!() };
+    assert_eq!(name, metadata::COLOR_INFO);
+    assert_eq!(ColorInfo::from_value(value).unwrap().config.bit_depth, Some(10.0));
+    let reset = metadata::decode(b"\x02\x00\x09colorInfo\x11\x00").unwrap();
+    assert_eq!(ColorInfo::from_value(&reset[0].1), None);
 }
 
 #[test]

@@ -182,6 +182,9 @@ fn media_arrive_identical_and_offsets_agree() {
             sent.push(media(TrackKind::Audio, ms, b"\xaf\x01abc"));
             sent.push(video(ms, false, 60_000));
         }
+        // ModEx: nanoseconds do not move the message's own timestamp.
+        sent.push(media(TrackKind::Video, 9, b"\x97\x02\x0f\x42\x3f\x01av01\x0a"));
+        sent.push(media(TrackKind::Audio, 9, b"\x97\x02\x00\x03\xe8\x01Opus\xfc"));
         sent.push(media(TrackKind::Data, 9, b"\x02\x00\x0aonTextData\x08\x00\x00\x00\x00\x00\x00\x09"));
         for message in &sent {
             let offset = pair.client.send_media(message);
