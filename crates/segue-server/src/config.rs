@@ -6,6 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Streams that have ended and are kept for viewers on their way, at most.
+pub const MAX_ENDED: usize = 64;
+/// Bytes that their logs may hold together.
+pub const MAX_ENDED_BYTES: usize = 128 << 20;
+/// How long each is kept.
+pub const KEEP_ENDED: Duration = Duration::from_secs(15);
 /// Bytes that may wait for a viewer before the log is read on for it.
 pub const VIEWER_QUEUE_BYTES: usize = 256 * 1024;
 /// A viewer whose queue makes no progress for this long is dropped.

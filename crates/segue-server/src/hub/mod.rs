@@ -5,6 +5,7 @@
 //! across a write to a socket or a file.
 
 mod bell;
+mod ended;
 mod legs;
 mod mail;
 mod note;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use segue_proto::handover::record::{Record, Signal};
 use segue_proto::log::{self, ConnId};
-use segue_proto::session::GoAwaySignal;
+use segue_proto::session::{GoAwaySignal, Resume};
 
 pub use bell::Bell;
 pub use mail::{Batch, Mail, Mailbox, Wake};
@@ -26,6 +27,7 @@ pub use note::{Note, Outcome};
 pub use slot::{CutPlan, Leg, RecorderState, Recording, Slot, State, StreamKey, Watcher};
 
 use crate::config::{MAX_HANDOVERS, WallClock};
+use ended::Ended;
 use parked::Parked;
 
 /// Bits of a [`ConnId`] that count connections of one shard; the rest name the shard.
@@ -104,6 +106,7 @@ pub struct Hub {
     slots: Mutex<BTreeMap<StreamKey, Arc<Slot>>>,
     serials: AtomicU64,
     parked: Mutex<Parked>,
+    ended: Mutex<Ended>,
     bell: Bell,
     handovers: Mutex<VecDeque<Record>>,
     notes: Mutex<Vec<Note>>,
@@ -135,6 +138,7 @@ impl Hub {
             slots: Mutex::default(),
             serials: AtomicU64::new(1),
             parked: Mutex::default(),
+            ended: Mutex::default(),
             bell: Bell::default(),
             handovers: Mutex::default(),
             notes: Mutex::default(),
@@ -242,8 +246,8 @@ impl Hub {
         }
     }
 
-    /// A connection asks to watch.
-    pub fn watch(&self, conn: ConnId, key: &StreamKey) -> Watch {
+    /// A connection asks to watch, from `resume` on if it has seen some of it.
+    pub fn watch(&self, conn: ConnId, key: &StreamKey, resume: Option<Resume>) -> Watch {
         let mut parked = locked(&self.parked);
         if let Some(slot) = self.find(key).filter(|slot| slot.live.load(Ordering::Acquire)) {
             drop(parked);
@@ -251,10 +255,21 @@ impl Hub {
             let left = self.is_draining() && slot.lock().end_viewers;
             return if left { Watch::Draining } else { Watch::Here(slot) };
         }
+        if let Some(resume) = resume {
+            let ended = locked(&self.ended).of(key);
+            if let Some(slot) = ended.into_iter().find(|slot| ended::has_more(slot, resume)) {
+                return Watch::Here(slot);
+            }
+        }
         if self.is_draining() {
             return Watch::Draining;
         }
         if parked.add(key, conn) { Watch::Parked } else { Watch::Full }
+    }
+
+    /// An ended stream has been kept for long enough.
+    pub(crate) fn let_go(&self, slot: &Slot) {
+        locked(&self.ended).let_go(slot.serial);
     }
 
     /// A parked connection waits no longer.
@@ -328,6 +343,7 @@ impl Hub {
                     state.ended = true;
                     readable = true;
                     self.forget(slot);
+                    locked(&self.ended).keep(slot.clone(), state.log.bytes());
                     self.poke_drain();
                 }
             }

@@ -179,7 +179,7 @@ impl Conn {
                 let principal = format!("{}/{name}", client.principal);
                 match core.hub.publish(self.id, &Ask { key, principal, leg }, now) {
                     Ok(slot) => {
-                        core.watch_time(&slot, &slot.lock());
+                        core.watch_time(&slot, &slot.lock(), now);
                         self.role = Role::Publisher(Publisher::new(slot, stream));
                         self.set_busy(core, true);
                         return;
@@ -203,7 +203,7 @@ impl Conn {
         now: Moment,
     ) {
         let refusal = match (&self.role, self.key(name)) {
-            (Role::Idle, Some(key)) => match core.hub.watch(self.id, &key) {
+            (Role::Idle, Some(key)) => match core.hub.watch(self.id, &key, resume) {
                 Watch::Here(slot) => {
                     return self.attach(core, &slot, stream, resume.map_or(Start::Live, Start::At));
                 }

@@ -26,7 +26,7 @@ use segue_proto::outqueue::OutQueue;
 use segue_proto::session::server;
 use segue_proto::time::earliest;
 
-use crate::config::Switches;
+use crate::config::{KEEP_ENDED, Switches};
 use crate::drain::Control;
 use crate::hub::{Hub, Mail, Slot, State, conn_id};
 use conn::{Conn, Role};
@@ -72,13 +72,14 @@ struct Core {
 
 impl Core {
     /// Hands on what a log has to say, and sees to its next timeout.
-    fn settle(&mut self, slot: &Arc<Slot>, state: &mut State) {
+    fn settle(&mut self, slot: &Arc<Slot>, state: &mut State, now: Moment) {
         self.hub.settle(slot, state);
-        self.watch_time(slot, state);
+        self.watch_time(slot, state, now);
     }
 
-    fn watch_time(&mut self, slot: &Arc<Slot>, state: &State) {
-        if let Some(at) = state.log.wake_at() {
+    fn watch_time(&mut self, slot: &Arc<Slot>, state: &State, now: Moment) {
+        let ended = state.ended.then(|| now + KEEP_ENDED);
+        if let Some(at) = earliest(state.log.wake_at(), ended) {
             let timer = self.slot_timers.entry(slot.serial).or_insert_with(|| (at, slot.clone()));
             timer.0 = timer.0.min(at);
         }
@@ -223,8 +224,13 @@ impl Shard {
         for serial in due {
             let Some((_, slot)) = self.core.slot_timers.remove(&serial) else { continue };
             let mut state = slot.lock();
+            if state.ended {
+                drop(state);
+                self.core.hub.let_go(&slot);
+                continue;
+            }
             state.log.handle_timeout(now);
-            self.core.settle(&slot, &mut state);
+            self.core.settle(&slot, &mut state, now);
         }
         if self.core.index == 0 {
             let hub = self.core.hub.clone();

@@ -93,7 +93,7 @@ impl Conn {
             // The message that the next leg waited for: it is in the log, and the last one of this leg that is.
             publisher.note(state.log.next_seq(), self.session.consumed(), now);
         }
-        core.settle(&slot, &mut state);
+        core.settle(&slot, &mut state, now);
         drop(state);
         if boundary {
             if std::mem::take(&mut publisher.repeat_due) {
@@ -112,7 +112,7 @@ impl Conn {
             let slot = publisher.slot.clone();
             let mut state = slot.lock();
             state.log.leg_header(self.id, header, now);
-            core.settle(&slot, &mut state);
+            core.settle(&slot, &mut state, now);
         }
     }
 
@@ -146,7 +146,7 @@ impl Conn {
         publisher.repeat_due = false;
         let slot = publisher.slot.clone();
         publisher.record = core.hub.leave(&slot, id, leaving, now);
-        core.watch_time(&slot, &slot.lock());
+        core.watch_time(&slot, &slot.lock(), now);
     }
 
     /// The peer's side ended: all that it sent is here.
@@ -247,7 +247,7 @@ impl Conn {
             tracing::info!(stream = %slot.id, signal = crate::hub::signal_name(signal), "told its publisher to go");
             publisher.repeat_due = signal == Some(GoAwaySignal::GoAwayMessage) && !segue;
             state.log.told(self.id, now);
-            core.settle(&slot, &mut state);
+            core.settle(&slot, &mut state, now);
         }
     }
 

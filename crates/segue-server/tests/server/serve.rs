@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use segue_proto::session::Resume;
 use segue_proto::session::client::Event;
-use segue_server::config::{LINGER, MAX_HANDOVERS, MAX_PARKED, PARK, VIEWER_QUEUE_BYTES, VIEWER_STALL};
+use segue_server::config::{
+    KEEP_ENDED, LINGER, MAX_ENDED, MAX_HANDOVERS, MAX_PARKED, PARK, VIEWER_QUEUE_BYTES, VIEWER_STALL,
+};
 
 use segue_server::hub::{StreamKey, Watch, conn_id};
 
@@ -330,11 +332,11 @@ fn so_many_plays_may_wait_and_no_more() {
     let w = World::new();
     let key = |n: usize| StreamKey { app: "live".into(), name: format!("cam{n}") };
     for n in 0..MAX_PARKED {
-        assert!(matches!(w.hub.watch(conn_id(0, n as u64), &key(n)), Watch::Parked));
+        assert!(matches!(w.hub.watch(conn_id(0, n as u64), &key(n), None), Watch::Parked));
     }
-    assert!(matches!(w.hub.watch(conn_id(0, u64::MAX), &key(0)), Watch::Full));
+    assert!(matches!(w.hub.watch(conn_id(0, u64::MAX), &key(0), None), Watch::Full));
     w.hub.unpark(conn_id(0, 7), &key(7));
-    assert!(matches!(w.hub.watch(conn_id(0, u64::MAX), &key(0)), Watch::Parked));
+    assert!(matches!(w.hub.watch(conn_id(0, u64::MAX), &key(0), None), Watch::Parked));
 }
 
 #[test]
@@ -370,4 +372,52 @@ fn v24_a_query_on_the_app_belongs_to_the_principal() {
     let again = w.publish_in("live?token=a", "cam", PLAIN);
     assert!(w.client(again).saw(&Event::PublishStarted));
     assert_eq!(w.hub.streams().len(), 1);
+}
+
+#[test]
+fn h28_a_viewer_on_its_way_gets_the_tail_of_a_stream_that_has_ended() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 40);
+    let hash = w.hub.streams()[0].lock().log.hash();
+    w.client(publisher).session.finish_publish();
+    w.run();
+    assert!(w.hub.streams().is_empty(), "it is no stream any more");
+    // It had seen 30 messages elsewhere, and gets the rest from the keyframe before.
+    let viewer = w.play_from("cam", SEGUE, Resume { stream: hash, index: 30 });
+    assert_eq!(w.client(viewer).timestamps(), (25..40).map(|n| n * 40).collect::<Vec<_>>());
+    assert!(w.client(viewer).saw(&Event::Unpublished) && w.client(viewer).eof);
+    // Who has all of it, who has seen another stream, and who has seen none wait as for any stream that is not here.
+    let other = segue_proto::leg::ResumeToken([1; 16]).hash();
+    for resume in [Resume { stream: hash, index: 40 }, Resume { stream: other, index: 30 }] {
+        let viewer = w.play_from("cam", SEGUE, resume);
+        assert!(w.client(viewer).media().is_empty() && !w.client(viewer).eof);
+    }
+    let viewer = w.play("cam", SEGUE);
+    assert!(w.client(viewer).media().is_empty());
+    // And not for ever.
+    w.pass_time(KEEP_ENDED);
+    let late = w.play_from("cam", SEGUE, Resume { stream: hash, index: 30 });
+    assert!(w.client(late).media().is_empty());
+}
+
+#[test]
+fn ended_streams_are_kept_up_to_a_bound() {
+    let mut w = World::new();
+    let mut hashes = Vec::new();
+    for n in 0..=MAX_ENDED {
+        let name = format!("cam{n}");
+        let publisher = w.publish(&name, SEGUE);
+        w.send(publisher, &[Source::new().next()]);
+        hashes.push(w.hub.streams()[0].lock().log.hash());
+        w.client(publisher).session.finish_publish();
+        w.run();
+    }
+    let mut found = |n: usize| {
+        let viewer = w.play_from(&format!("cam{n}"), SEGUE, Resume { stream: hashes[n], index: 0 });
+        !w.client(viewer).media().is_empty()
+    };
+    assert_eq!((found(0), found(1), found(MAX_ENDED)), (false, true, true));
 }
