@@ -27,7 +27,7 @@ fn v06_chunk_sizes_are_refused_outside_1_to_2_31_and_size_nothing() {
         let (messages, end) = drain_reader(&mut reader);
         assert!(messages.is_empty());
         assert_eq!(misbehaved(&end), !accepted, "chunk size {size:#x}");
-        assert!(reader.buffered() <= 200, "{} bytes for 100", reader.buffered());
+        assert!(reader.buffered() <= 400, "{} bytes for 100", reader.buffered());
     }
     let mut short = header0(2, 0, 3, type_id::SET_CHUNK_SIZE, 0);
     short.extend([0, 1, 0]);
@@ -94,7 +94,7 @@ fn a_long_message_ends_in_memory_of_its_own_size() {
             let vec = Vec::from(message.payload);
             assert!(vec == payload && vec.capacity() == payload.len());
         }
-        assert!(reader.buffered() <= 2 * received);
+        assert!(reader.buffered() <= 4 * received);
     }
     assert_eq!((reader.consumed(), reader.buffered()), (bytes.len() as u64, 0));
 }

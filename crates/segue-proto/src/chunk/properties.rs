@@ -28,7 +28,7 @@ fn read_split(limits: Limits, bytes: &Bytes, sizes: &[usize]) -> (Vec<Message>, 
         reader.push(Bytes::copy_from_slice(&piece));
         let (more, end) = drain_reader(&mut reader);
         messages.extend(more);
-        assert!(reader.buffered() <= 2 * received && reader.buffered() <= 2 * limits.max_partial_bytes);
+        assert!(reader.buffered() <= 4 * received && reader.buffered() <= 4 * limits.max_partial_bytes);
         if end.is_some() || left.is_empty() {
             return (messages, end, reader.consumed());
         }

@@ -222,7 +222,7 @@ impl Reader {
             while current.left > 0 {
                 let taken = match self.input.front_up_to(current.left) {
                     Some(piece) => {
-                        append(&mut stream.partial, piece, length);
+                        append(&mut stream.partial, piece, length, self.limits);
                         piece.len()
                     }
                     None => {
@@ -347,13 +347,20 @@ fn chunk_size(body: &[u8]) -> Result<u32, Error> {
     }
 }
 
-/// Appends `slice` to a message of `length` bytes. Memory doubles with what was received, and never past the message:
-/// a long one ends in an allocation of just its size.
-fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize) {
+/// Below so many bytes a message's memory quadruples: most are whole after one allocation.
+const SMALL: usize = 16 << 10;
+/// Under a limit of so many bytes memory only doubles, from what the first chunk brought on: it is what a peer is trusted
+/// with that has said nothing of itself.
+const STRICT: usize = 1 << 20;
+
+/// Appends `slice` to a message of `length` bytes. Memory grows by doubling with what was received; in a reader of more
+/// than [`STRICT`] bytes to four times of that at once while it is [`SMALL`]; and never past the message.
+fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize, limits: Limits) {
     let needed = partial.len().saturating_add(slice.len());
     if needed > partial.capacity() {
-        let capacity = needed.max(partial.capacity().saturating_mul(2)).min(length);
-        partial.reserve_exact(capacity.saturating_sub(partial.len()));
+        let ahead = needed < SMALL && limits.max_partial_bytes > STRICT;
+        let grown = if ahead { needed.saturating_mul(4) } else { partial.capacity().saturating_mul(2) };
+        partial.reserve_exact(grown.max(needed).min(length).saturating_sub(partial.len()));
     }
     partial.extend_from_slice(slice);
 }
