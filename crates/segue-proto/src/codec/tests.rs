@@ -193,6 +193,9 @@ fn aac_of_ffmpeg_and_of_the_tables() {
     assert_eq!(parse("f94840").object_type, 42);
     assert!(aac::AudioSpecificConfig::parse(&hex("1680")).is_err(), "a reserved rate");
     assert!(aac::AudioSpecificConfig::parse(&hex("12")).is_err());
+    // Found by fuzzing: a rate of its own that is 0; a list of elements that has none.
+    assert!(aac::AudioSpecificConfig::parse(&hex("1780000010")).is_err());
+    assert_eq!(parse("11800000000000000000"), lc(48_000, 0, None));
 }
 
 #[test]
