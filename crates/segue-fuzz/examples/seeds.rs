@@ -17,7 +17,7 @@ use segue_proto::message::{Message, type_id};
 /// Seeds of one kind and target.
 const MAX_SEEDS: usize = 24;
 /// Bytes of one.
-const MAX_LEN: usize = 2000;
+const MAX_LEN: usize = 600;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -198,7 +198,7 @@ fn sessions(up: &[Vec<u8>], down: &[Vec<u8>]) {
     let mut servers = Seeds("server_session", Vec::new());
     for (n, capture) in up.iter().enumerate().step_by(5) {
         let lives = if n % 2 == 0 { 0x80 } else { 0 };
-        servers.1.push([&[0x40 | lives, n as u8, 0], &capture[..capture.len().min(3900)]].concat());
+        servers.1.push([&[0x40 | lives, n as u8, 0], &capture[..capture.len().min(3400)]].concat());
         servers.add(&[0x41 | lives, n as u8, 0], &capture[handshake::LEN..]);
     }
     for base in 0..8 {
@@ -216,7 +216,7 @@ fn sessions(up: &[Vec<u8>], down: &[Vec<u8>]) {
     let mut clients = Seeds("client_session", Vec::new());
     for (n, capture) in down.iter().enumerate().step_by(7) {
         let lives = if n % 2 == 0 { 0x80 } else { 0 };
-        clients.1.push([&[0x40 | lives | 20, n as u8], &capture[..capture.len().min(3900)]].concat());
+        clients.1.push([&[0x40 | lives | 20, n as u8], &capture[..capture.len().min(3400)]].concat());
         clients.add(&[0x40 | lives | 16, n as u8], &capture[handshake::LEN..]);
     }
     for base in 0..24_u8 {

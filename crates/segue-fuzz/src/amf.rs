@@ -9,7 +9,7 @@ use crate::check::bounded;
 
 /// Bytes that may be allocated at a time for each byte that came, and beyond that: as `tests/alloc_amf.rs` of
 /// segue-proto has them, with its reasons.
-const MAX_PER_BYTE: u64 = 96;
+const MAX_PER_BYTE: u64 = 160;
 const MAX_FIXED: u64 = 512;
 
 /// A command's or data message's body.

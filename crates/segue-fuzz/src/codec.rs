@@ -50,7 +50,7 @@ pub fn codec(data: &[u8]) {
         }
         _ => {
             let config = aac::AudioSpecificConfig::parse(&bytes).ok()?;
-            assert!(config.output_rate() > 0 && config.output_rate() >= config.sample_rate);
+            assert!(config.output_rate() > 0 && config.sample_rate > 0 && config.channels != Some(0));
             None
         }
     });

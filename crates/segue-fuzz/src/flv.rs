@@ -19,13 +19,18 @@ pub fn flv(data: &[u8]) {
     let (messages, truncated) = whole;
     let payload: usize = messages.iter().map(|message| message.payload.len() + 11).sum();
     assert!(payload <= file.len(), "more came out than went in");
-    bounded(file.len(), 4096, 8, || {
-        let mut reader = Reader::new();
-        reader.push(Bytes::copy_from_slice(file));
-        while let Ok(Some(_)) = reader.next() {}
-    });
+    match seed % 3 {
+        0 => bounded(file.len(), 4096, 8, || {
+            let mut reader = Reader::new();
+            reader.push(Bytes::copy_from_slice(file));
+            while let Ok(Some(_)) = reader.next() {}
+        }),
+        1 => as_files_are_read(file, &messages, truncated.is_err()),
+        _ => write_again(messages),
+    }
+}
 
-    // As files are read.
+fn as_files_are_read(file: &[u8], messages: &[MediaMessage], is_error: bool) {
     let mut iterator = Messages::new(file);
     let mut first_error = false;
     let read_by_iterator: Vec<_> = iterator
@@ -36,8 +41,10 @@ pub fn flv(data: &[u8]) {
         })
         .collect();
     assert_eq!(read_by_iterator, messages);
-    assert_eq!(first_error, truncated.is_err());
+    assert_eq!(first_error, is_error);
+}
 
+fn write_again(messages: Vec<MediaMessage>) {
     let mut writer = Writer::new(true, true);
     for message in &messages {
         writer.push(message).expect("what came from a tag fits one");

@@ -1,6 +1,8 @@
 //! The handshake, as server and as client: any split gives the same answers and ends at the same byte, and a signature
 //! that was tampered with is none.
 
+use std::sync::LazyLock;
+
 use bytes::BytesMut;
 use segue_proto::Error;
 use segue_proto::handshake::{Client, LEN, PACKET_LEN, RANDOM_LEN, Server};
@@ -18,15 +20,16 @@ pub fn handshake(data: &[u8]) {
     let (bytes, changed) = if raw {
         (input.rest().to_vec(), true)
     } else {
-        let mut bytes = of_a_peer(is_server, digest);
-        let original = bytes.clone();
+        let original = of_a_peer(is_server, digest);
+        let mut bytes = original.to_vec();
         while !input.is_empty() {
             let (at, to) = (usize::from(input.u16()) % bytes.len(), input.u8());
             bytes[at] = to;
         }
         // What comes behind the handshake is not its.
         bytes.extend_from_slice(&[0x5a; 7]);
-        (bytes.clone(), bytes[..LEN] != original)
+        let changed = bytes[..LEN] != *original;
+        (bytes, changed)
     };
 
     let whole = run(is_server, digest, &bytes, None);
@@ -66,8 +69,9 @@ struct Run {
 }
 
 fn client(digest: bool) -> Client {
-    let new = if digest { Client::with_digest } else { Client::new };
-    new([0x33; RANDOM_LEN], 7)
+    static CLIENTS: LazyLock<[Client; 2]> =
+        LazyLock::new(|| [Client::new([0x33; RANDOM_LEN], 7), Client::with_digest([0x33; RANDOM_LEN], 7)]);
+    CLIENTS[usize::from(digest)].clone()
 }
 
 fn server() -> Server {
@@ -104,7 +108,15 @@ fn run(is_server: bool, digest: bool, bytes: &[u8], seed: Option<u64>) -> Run {
 }
 
 /// What our server is sent by our client, or the reverse.
-fn of_a_peer(to_server: bool, digest: bool) -> Vec<u8> {
+fn of_a_peer(to_server: bool, digest: bool) -> &'static [u8] {
+    static PEERS: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
+        [(false, false), (false, true), (true, false), (true, true)]
+            .map(|(to_server, digest)| peer(to_server, digest))
+    });
+    &PEERS[usize::from(to_server) * 2 + usize::from(digest)]
+}
+
+fn peer(to_server: bool, digest: bool) -> Vec<u8> {
     let (mut server, mut client) = (server(), client(digest));
     let (mut up, mut down) = (OutQueue::new(), OutQueue::new());
     client.start(&mut up);

@@ -51,10 +51,11 @@ pub fn replay(data: &[u8]) {
                 let over = over_bounds(&replay, &pushed);
                 replay.trim(unproven);
                 trimmed(&replay, &pushed, first, unproven, over);
+                sound(&replay, &pushed);
             }
         }
-        sound(&replay, &pushed);
     }
+    sound(&replay, &pushed);
 }
 
 fn message(what: u8, input: &mut Input<'_>) -> MediaMessage {
@@ -101,19 +102,15 @@ fn trimmed(replay: &Replay, pushed: &[Pushed], first: u64, unproven: u64, over: 
 fn sound(replay: &Replay, pushed: &[Pushed]) {
     assert_eq!(replay.end(), pushed.len() as u64);
     let kept = &pushed[replay.first() as usize..];
-    // Long lists are looked at now and then.
-    if kept.len() < 64 || kept.len().is_multiple_of(64) {
-        assert_eq!(replay.bytes(), kept.iter().map(|message| message.cost).sum::<usize>());
-        let mut next = replay.total() - kept.iter().filter(|message| message.is_media).count() as u64;
-        for (serial, message) in (replay.first()..).zip(kept) {
-            let position = replay.position(serial);
-            assert_eq!(position.index, next);
-            next += u64::from(message.is_media);
-            let before = replay.boundary_before(serial);
-            assert!(before.is_none_or(|at| at <= serial && replay.get(at).is_some_and(|e| e.is_boundary)));
-        }
-        assert_eq!(replay.position(replay.end()).index, next);
+    assert_eq!(replay.bytes(), kept.iter().map(|message| message.cost).sum::<usize>());
+    let mut next = replay.total() - kept.iter().filter(|message| message.is_media).count() as u64;
+    for (serial, message) in (replay.first()..).zip(kept) {
+        assert_eq!(replay.position(serial).index, next);
+        next += u64::from(message.is_media);
+        let before = replay.boundary_before(serial);
+        assert!(before.is_none_or(|at| at <= serial && replay.get(at).is_some_and(|e| e.is_boundary)));
     }
+    assert_eq!(replay.position(replay.end()).index, next);
     assert!(replay.get(replay.end()).is_none());
     assert!(replay.first() == 0 || replay.get(replay.first() - 1).is_none());
     assert!(replay.config_at(replay.end()).messages().count() <= 64);

@@ -12,7 +12,7 @@ use segue_proto::outqueue::OutQueue;
 use crate::input::Input;
 
 /// Bytes that a script may become: far more than its own, as media are stated by their length.
-const MAX_BYTES: usize = 1 << 18;
+const MAX_BYTES: usize = 12 << 10;
 
 /// The bytes that `input` describes. `names` are the commands that the receiver knows, `codes` what a status may say.
 pub(crate) fn bytes(input: &mut Input<'_>, writer: Writer, names: &[&str], codes: &[&str]) -> Vec<u8> {
@@ -51,7 +51,7 @@ impl Script {
             5 | 6 => {
                 // A frame with the head of the input's choice, and of any length.
                 let kind = input.pick(&[type_id::VIDEO, type_id::AUDIO]);
-                let (ms, len) = (input.u32(), usize::from(input.u16()) % 9000);
+                let (ms, len) = (input.u32(), input.number() as usize % 4000);
                 let mut payload = input.take(5).to_vec();
                 payload.resize(len, 0);
                 self.message(kind, stream, ms, payload.into());

@@ -163,9 +163,10 @@ fn course(base: &Base, bytes: &[u8], plan: Plan) -> Course<Event> {
             // Long enough for acknowledgements, and for deadlines in the end.
             now = now + Duration::from_millis(acts.next() % 700);
         }
+        let moves = acts.next().is_multiple_of(4) && plan.moves;
         received += piece.len();
         session.receive(piece, now);
-        if plan.moves {
+        if moves {
             session = moved(&session);
         }
         loop {
@@ -194,7 +195,7 @@ fn course(base: &Base, bytes: &[u8], plan: Plan) -> Course<Event> {
         if course.error.is_some() {
             break;
         }
-        if plan.moves {
+        if moves {
             session = moved(&session);
         }
         if plan.lives {

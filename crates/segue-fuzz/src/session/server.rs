@@ -147,9 +147,10 @@ fn course(base: &Base, bytes: &[u8], caller: Caller, plan: Plan) -> Course<Event
             // Long enough for acknowledgements, and for deadlines in the end.
             now = now + Duration::from_millis(acts.next() % 700);
         }
+        let moves = acts.next().is_multiple_of(4) && plan.moves;
         received += piece.len();
         session.receive(piece, now);
-        if plan.moves {
+        if moves {
             session = moved(&session);
         }
         loop {
@@ -173,7 +174,7 @@ fn course(base: &Base, bytes: &[u8], caller: Caller, plan: Plan) -> Course<Event
         if course.error.is_some() {
             break;
         }
-        if plan.moves {
+        if moves {
             session = moved(&session);
         }
         if plan.lives {
