@@ -96,7 +96,7 @@ impl AudioSpecificConfig {
         }
         let extension = r.flag()?;
         if self.channel_configuration == 0 {
-            self.channels = Some(program_config(r)?);
+            self.channels = Some(program_config(r)?).filter(|channels| *channels > 0);
         }
         if matches!(self.object_type, 6 | 20) {
             r.skip(3);
@@ -135,7 +135,7 @@ fn object_type(r: &mut Bits<'_>) -> Result<u8, Error> {
 
 fn rate(r: &mut Bits<'_>) -> Result<u32, Error> {
     match r.u8(4)? {
-        15 => r.u(24),
+        15 => r.u(24).and_then(|rate| if rate == 0 { Err(UNSOUND) } else { Ok(rate) }),
         index => RATES.get(usize::from(index)).copied().ok_or(UNSOUND),
     }
 }

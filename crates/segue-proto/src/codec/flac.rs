@@ -25,7 +25,7 @@ impl StreamInfo {
     /// FFmpeg writes it.
     ///
     /// # Errors
-    /// `PeerMisbehaved` if it is cut short, or another block stands there.
+    /// `PeerMisbehaved` if it is cut short, of 0 Hz, or another block stands there.
     pub fn parse(data: &[u8]) -> Result<Self, Error> {
         let mut r = Bits::new(data);
         if data.starts_with(SIGNATURE) {
@@ -38,7 +38,8 @@ impl StreamInfo {
         }
         let block_size = (r.u(16)? as u16, r.u(16)? as u16);
         r.skip(48);
-        let sample_rate = r.u(20)?;
+        // 0 is for what is not audio (RFC 9639, 8.2).
+        let sample_rate = r.u(20).and_then(|rate| if rate == 0 { Err(UNSOUND) } else { Ok(rate) })?;
         let channels = r.u8(3)?.saturating_add(1);
         let bits_per_sample = r.u8(5)?.saturating_add(1);
         Ok(Self { block_size, sample_rate, channels, bits_per_sample })

@@ -193,6 +193,9 @@ fn aac_of_ffmpeg_and_of_the_tables() {
     assert_eq!(parse("f94840").object_type, 42);
     assert!(aac::AudioSpecificConfig::parse(&hex("1680")).is_err(), "a reserved rate");
     assert!(aac::AudioSpecificConfig::parse(&hex("12")).is_err());
+    // Found by fuzzing: a rate of its own that is 0; a list of elements that has none.
+    assert!(aac::AudioSpecificConfig::parse(&hex("1780000010")).is_err());
+    assert_eq!(parse("11800000000000000000"), lc(48_000, 0, None));
 }
 
 #[test]
@@ -218,6 +221,8 @@ fn flac_with_and_without_signature() {
     assert_eq!(flac::StreamInfo::parse(&hex(block)), Ok(info));
     assert_eq!(flac::StreamInfo::parse(&hex(&format!("664c6143 80000022 {block}"))), Ok(info));
     assert!(flac::StreamInfo::parse(&hex(&format!("664c6143 81000022 {block}"))).is_err(), "padding");
+    let silent = format!("{}000002f0{}", &block[..20], &block[28..]);
+    assert!(flac::StreamInfo::parse(&hex(&silent)).is_err(), "0 Hz, found by fuzzing");
     let surround = hex("040004000000000030240bb80af0");
     assert_eq!(flac::StreamInfo::parse(&surround).unwrap().channels, 6);
 }

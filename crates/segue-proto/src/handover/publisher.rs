@@ -283,11 +283,11 @@ impl Handover {
     }
 
     /// The new server takes the stream. Returns the move that is done; a go-away that the new server sent meanwhile is
-    /// pending now.
+    /// pending now. Nothing changes if no answer is awaited.
     pub fn accepted(&mut self, now: Moment) -> Option<Move> {
-        let State::Switching { pending } = std::mem::replace(&mut self.state, State::Steady) else {
-            return None;
-        };
+        let State::Switching { pending } = &self.state else { return None };
+        let pending = pending.clone();
+        self.state = State::Steady;
         self.lost_since = None;
         self.backoff.reset();
         if let Some((signal, target)) = self.told_early.take() {

@@ -43,6 +43,16 @@ fn dials_a_second_before_the_expected_keyframe_and_switches_at_it() {
     assert!(matches!(machine.state(), State::Steady));
 }
 
+/// Found by fuzzing: the move was lost, and with it the stream, if it had no connection.
+#[test]
+fn an_answer_that_is_not_awaited_changes_nothing() {
+    let mut machine = Handover::new(CONFIG, at(0));
+    assert!(machine.accepted(at(0)).is_none());
+    assert_eq!(machine.handle_timeout(at(0)), Step::Dial);
+    assert!(machine.accepted(at(0)).is_none());
+    assert_eq!(machine.primed(at(0)), Step::SwitchByReplay);
+}
+
 #[test]
 fn an_unknown_gop_dials_at_once() {
     let mut machine = Handover::new(CONFIG, at(0));

@@ -32,7 +32,8 @@ impl Stream {
             .collect();
         for old in superseded {
             if let Some(candidate) = self.drop_candidate(old) {
-                self.counts.fenced += candidate.hold.messages.len() as u64;
+                let media = |held: &&Held| matches!(held, Held::Media(message) if message.info().is_media());
+                self.counts.fenced += candidate.hold.messages.iter().filter(media).count() as u64;
                 self.events.push_back(Event::Fenced { conn: old });
             }
         }

@@ -291,9 +291,11 @@ impl FourCc {
     /// The audio codecs that the specification names.
     pub const AUDIO: [Self; 6] = [Self::AC3, Self::EAC3, Self::OPUS, Self::MP3, Self::FLAC, Self::AAC];
 
-    /// The code of a text of four bytes.
+    /// The code of a text of four bytes, all of which `Display` shows as they are: no control characters, quotes or
+    /// backslashes.
     pub fn from_text(text: &str) -> Option<Self> {
-        text.as_bytes().try_into().ok().map(Self)
+        let code: [u8; 4] = text.as_bytes().try_into().ok()?;
+        code.escape_ascii().eq(code).then_some(Self(code))
     }
 
     /// Whether its coded frames start with a composition time (`VideoPacketType::CodedFrames`): AVC, HEVC and VVC do.
@@ -333,5 +335,9 @@ mod tests {
         assert_eq!(format!("{:?}", FourCc(*b"a\n\x00\xff")), "a\\n\\x00\\xff");
         assert_eq!(FourCc::from_text("av01"), Some(FourCc::AV1));
         assert_eq!(FourCc::from_text("*"), None);
+        for odd in ["O\x01us", "a'b ", "\\abc", "\u{20ac}1"] {
+            assert_eq!(FourCc::from_text(odd), None, "found by fuzzing: written back, it was another text");
+        }
+        assert_eq!(FourCc::from_text("ac-3"), Some(FourCc::AC3));
     }
 }

@@ -16,9 +16,10 @@ pub(super) fn name(body: &[u8]) -> Option<&[u8]> {
 /// `@setDataFrame` as an AMF0 string.
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
 
-/// A data message's payload without the `@setDataFrame` wrapper that publishers put around `onMetaData`.
+/// A data message's payload without the `@setDataFrame` wrapper that publishers put around `onMetaData`, nor one inside
+/// that: what is recorded and read again is to be the same.
 pub fn strip_set_data_frame(mut payload: Bytes) -> Bytes {
-    if payload.starts_with(SET_DATA_FRAME) {
+    while payload.starts_with(SET_DATA_FRAME) {
         payload.advance(SET_DATA_FRAME.len());
     }
     payload

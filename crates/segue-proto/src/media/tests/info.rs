@@ -52,6 +52,15 @@ fn tag_headers_of_both_specifications() {
             0,
             Codec::None,
         ),
+        // Found by fuzzing: one wrapper less at each reading made a recording another stream than what was sent.
+        (
+            "wrapped twice",
+            Data,
+            b"\x02\0\x0d@setDataFrame\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData",
+            C(Config::Metadata),
+            0,
+            Codec::None,
+        ),
         ("leg", Data, b"\x02\x00\x0aonSegueLeg\x03", C(Config::LegHeader), 0, Codec::None),
         ("text", Data, b"\x02\x00\x0aonTextData\x08", Other, 0, Codec::None),
         ("no string", Data, b"\x05", Other, 0, Codec::None),
