@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use segue_e2e::bench::Bench;
+use segue_e2e::bench::{Bench, wait_for};
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::flv::{self, Tag};
 use segue_e2e::haproxy::{Backend, Haproxy};
@@ -124,7 +124,7 @@ struct Raced;
 
 /// Plays a scenario until OBS does not race with itself; it rarely does, and not so often.
 fn play(scenario: impl Fn() -> Result<(), Raced>) {
-    const TRIES: usize = 4;
+    const TRIES: usize = 6;
     for n in 1..=TRIES {
         match scenario() {
             Ok(()) => return,
@@ -137,7 +137,7 @@ fn play(scenario: impl Fn() -> Result<(), Raced>) {
 /// OBS through HAProxy, on A; A drained; OBS goes on at B.
 fn moves_through_haproxy(name: &str, network: Network) -> Result<(), Raced> {
     let bench = Bench::new(name);
-    let (a, b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
+    let (mut a, mut b) = (Server::start(&bench, "a"), Server::start(&bench, "b"));
     let backend = |s: &Server| Backend { rtmp: s.rtmp, http: s.http };
     let haproxy = Haproxy::start(&bench, "haproxy", backend(&a), backend(&b));
     haproxy.wait_sees("first", "UP");
@@ -162,6 +162,8 @@ fn moves_through_haproxy(name: &str, network: Network) -> Result<(), Raced> {
         return Err(Raced);
     }
 
+    wait_for("b has all of the stream", MOVED, || b.stream(STREAM).is_none().then_some(()));
+    assert_eq!((a.stop(), b.stop()), (0, 0), "and has written it");
     let sent = reference(&stopped.recording);
     let (old, new) = (a.recordings(STREAM), b.recordings(STREAM));
     assert_eq!((old.len(), new.len()), (1, 1), "{old:?} {new:?}");

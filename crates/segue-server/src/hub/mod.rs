@@ -371,9 +371,8 @@ impl Hub {
     }
 
     fn note(&self, event: Note) {
-        let of_told =
-            matches!(event, Note::Left { told: Some(_), .. } | Note::Spliced { .. } | Note::Lost { .. });
-        if self.is_draining() || of_told {
+        // A stream that is told alone has its drain while the server runs.
+        if self.is_draining() || !matches!(event, Note::ViewerEnded) {
             locked(&self.notes).push(event);
             self.poke_drain();
         }

@@ -684,3 +684,22 @@ fn a_record_says_where_to_only_if_the_client_was_told_and_did_not_come_back() {
     }
     assert_eq!(records.len(), 2);
 }
+
+#[test]
+fn a_stream_told_alone_that_comes_back_and_breaks_is_over_with_its_grace() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 30);
+    w.begin_drain(one("live/cam", None));
+    w.end(publisher);
+    // Back before its return is given up, and gone before it sends anything.
+    let back = w.publish("cam", SEGUE);
+    w.end(back);
+    w.pass_time(Duration::from_secs(14));
+    assert_eq!(w.drain.board().report().phase, Phase::Waiting);
+    w.pass_time(Duration::from_secs(2));
+    let report = w.drain.board().report();
+    assert_eq!((report.phase, report.streams[0].result), (Phase::Done, Some("ended")));
+}
