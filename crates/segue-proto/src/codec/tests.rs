@@ -222,7 +222,7 @@ fn flac_with_and_without_signature() {
     assert_eq!(flac::StreamInfo::parse(&hex(&format!("664c6143 80000022 {block}"))), Ok(info));
     assert!(flac::StreamInfo::parse(&hex(&format!("664c6143 81000022 {block}"))).is_err(), "padding");
     let silent = format!("{}000002f0{}", &block[..20], &block[28..]);
-    assert!(flac::StreamInfo::parse(&hex(&silent)).is_err(), "0 Hz, found by fuzzing");
+    assert!(flac::StreamInfo::parse(&hex(&silent)).is_err(), "0 Hz");
     let surround = hex("040004000000000030240bb80af0");
     assert_eq!(flac::StreamInfo::parse(&surround).unwrap().channels, 6);
 }
