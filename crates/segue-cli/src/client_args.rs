@@ -51,6 +51,7 @@ pub(crate) fn listener(progress: Progress) -> Box<dyn FnMut(Event) + Send> {
             last = notice.0;
         }
         Event::Handover(record) => {
+            last.clear();
             if let Ok(json) = serde_json::to_string(&record) {
                 tracing::info!(record = %json, "hand-over");
             }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use segue_proto::Moment;
 use segue_proto::caps::Announce;
 use segue_proto::session::GoAwaySignal;
+use segue_proto::session::go_away::GoAway;
 use thiserror::Error;
 
 pub use report::{Board, Phase, Publishers, Report, ServerState, StreamLine};
@@ -267,13 +268,7 @@ impl Drain {
 
 /// The one signal that a client understands, if any: contract, "Who is told what".
 pub fn signal_for(announce: &Announce) -> Option<GoAwaySignal> {
-    if announce.reconnect {
-        Some(GoAwaySignal::ReconnectRequest)
-    } else if announce.go_away {
-        Some(GoAwaySignal::GoAwayMessage)
-    } else {
-        None
-    }
+    GoAway::signal_for(*announce)
 }
 
 fn find(hub: &Hub, name: &str) -> Option<Arc<Slot>> {

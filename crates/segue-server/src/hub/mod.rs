@@ -248,18 +248,19 @@ impl Hub {
 
     /// A connection asks to watch, from `resume` on if it has seen some of it.
     pub fn watch(&self, conn: ConnId, key: &StreamKey, resume: Option<Resume>) -> Watch {
+        // Under no other lock: this one looks into streams.
+        if let Some(resume) = resume {
+            let ended = locked(&self.ended).of(key);
+            if let Some(slot) = ended.into_iter().find(|slot| ended::has_more(slot, resume)) {
+                return Watch::Here(slot);
+            }
+        }
         let mut parked = locked(&self.parked);
         if let Some(slot) = self.find(key).filter(|slot| slot.live.load(Ordering::Acquire)) {
             drop(parked);
             // Its publisher left for another server: what remains is no stream to watch, and its end is not the stream's.
             let left = self.is_draining() && slot.lock().end_viewers;
             return if left { Watch::Draining } else { Watch::Here(slot) };
-        }
-        if let Some(resume) = resume {
-            let ended = locked(&self.ended).of(key);
-            if let Some(slot) = ended.into_iter().find(|slot| ended::has_more(slot, resume)) {
-                return Watch::Here(slot);
-            }
         }
         if self.is_draining() {
             return Watch::Draining;

@@ -68,6 +68,8 @@ struct Core {
     viewers: BTreeMap<u64, BTreeSet<u64>>,
     /// When a stream's log wants its time.
     slot_timers: BTreeMap<u64, (Moment, Arc<Slot>)>,
+    /// Streams that ended here, and until when they are kept.
+    kept: BTreeMap<u64, (Moment, Arc<Slot>)>,
 }
 
 impl Core {
@@ -78,8 +80,10 @@ impl Core {
     }
 
     fn watch_time(&mut self, slot: &Arc<Slot>, state: &State, now: Moment) {
-        let ended = state.ended.then(|| now + KEEP_ENDED);
-        if let Some(at) = earliest(state.log.wake_at(), ended) {
+        if state.ended {
+            // Others' timers for it mean nothing any more.
+            self.kept.entry(slot.serial).or_insert_with(|| (now + KEEP_ENDED, slot.clone()));
+        } else if let Some(at) = state.log.wake_at() {
             let timer = self.slot_timers.entry(slot.serial).or_insert_with(|| (at, slot.clone()));
             timer.0 = timer.0.min(at);
         }
@@ -128,6 +132,7 @@ impl Shard {
                 touched: Vec::new(),
                 viewers: BTreeMap::new(),
                 slot_timers: BTreeMap::new(),
+                kept: BTreeMap::new(),
             },
             drain,
             config: Arc::new(config),
@@ -199,7 +204,7 @@ impl Shard {
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
         let own = earliest(
             self.timers.first().map(|(at, _)| *at),
-            self.core.slot_timers.values().map(|(at, _)| *at).min(),
+            self.core.slot_timers.values().chain(self.core.kept.values()).map(|(at, _)| *at).min(),
         );
         let drain = if self.core.index == 0 { self.drain.lock().wake_at() } else { None };
         earliest(own, drain).map(|at| at.max(now))
@@ -224,14 +229,17 @@ impl Shard {
         for serial in due {
             let Some((_, slot)) = self.core.slot_timers.remove(&serial) else { continue };
             let mut state = slot.lock();
-            if state.ended {
-                drop(state);
-                self.core.hub.let_go(&slot);
-                continue;
-            }
             state.log.handle_timeout(now);
             self.core.settle(&slot, &mut state, now);
         }
+        let hub = self.core.hub.clone();
+        self.core.kept.retain(|_, (until, slot)| {
+            let keeps = *until > now;
+            if !keeps {
+                hub.let_go(slot);
+            }
+            keeps
+        });
         if self.core.index == 0 {
             let hub = self.core.hub.clone();
             let mut drain = self.drain.lock();

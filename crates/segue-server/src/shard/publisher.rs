@@ -71,7 +71,9 @@ impl Conn {
         let mut state = slot.lock();
         if state.log.refuses(id) {
             // A client with `segue` sends again what is not acknowledged; of others this is the end of it.
-            if !segue && message.info().is_media() && !state.log.holds(&message) {
+            // Who was never let in has nothing to lose here.
+            let had_claim = publisher.replaced || state.legs.get(&id).is_some_and(|leg| leg.granted > 0);
+            if had_claim && !segue && message.info().is_media() && !state.log.holds(&message) {
                 publisher.lost += 1;
                 core.hub.lost(&slot, 1);
             }

@@ -421,3 +421,36 @@ fn ended_streams_are_kept_up_to_a_bound() {
     };
     assert_eq!((found(0), found(1), found(MAX_ENDED)), (false, true, true));
 }
+
+#[test]
+fn h28_an_ended_stream_is_kept_for_its_time_whatever_its_log_waited_for() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", SEGUE);
+    let mut source = Source::new();
+    w.leg(publisher, 1, &source);
+    w.stream(publisher, &mut source, 10);
+    // A second publisher without the token: the log waits for its proof, which has a time of its own.
+    let stranger = w.publish("cam", SEGUE);
+    let hash = w.hub.streams()[0].lock().log.hash();
+    w.client(publisher).session.finish_publish();
+    w.run();
+    assert!(w.client(stranger).refused().is_some());
+    w.pass_time(KEEP_ENDED - Duration::from_secs(1));
+    let viewer = w.play_from("cam", SEGUE, Resume { stream: hash, index: 5 });
+    assert!(!w.client(viewer).media().is_empty());
+}
+
+#[test]
+fn v24_what_a_refused_publisher_sends_is_no_loss_of_the_stream() {
+    let mut w = World::new();
+    let owner = w.publish("cam", PLAIN);
+    let mut source = Source::new();
+    w.stream(owner, &mut source, 10);
+    w.begin_drain(crate::world::request(None));
+    // It does not wait for the answer: all of it comes in one piece.
+    let stranger = w.publish_eagerly("cam", PLAIN, &[source.next(), source.next()]);
+    assert!(w.client(stranger).refused().is_some());
+    assert_eq!(w.drain.board().report().streams[0].missing, None);
+    w.end(owner);
+    assert!(!w.drain.board().report().has_loss());
+}

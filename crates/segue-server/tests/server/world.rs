@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) clients: BTreeMap<ConnId, Client>,
     /// The order in which connections were written to.
     pub(crate) writes: Vec<ConnId>,
+    /// What the next publisher sends behind its `publish`, before any answer.
+    eager: Vec<MediaMessage>,
 }
 
 impl World {
@@ -117,6 +119,7 @@ impl World {
             recorder_stuck: false,
             clients: BTreeMap::new(),
             writes: Vec::new(),
+            eager: Vec::new(),
         }
     }
 
@@ -167,6 +170,17 @@ impl World {
 
     pub(crate) fn publish(&mut self, name: &str, announce: Announce) -> ConnId {
         self.connect(name, announce, Role::Publisher, None, false)
+    }
+
+    /// Sends messages with its `publish`, in one piece.
+    pub(crate) fn publish_eagerly(
+        &mut self,
+        name: &str,
+        announce: Announce,
+        messages: &[MediaMessage],
+    ) -> ConnId {
+        self.eager = messages.to_vec();
+        self.publish(name, announce)
     }
 
     /// In an app of its own, with a query perhaps.
@@ -261,6 +275,7 @@ impl World {
 
     fn read(&mut self, conn: ConnId, data: Bytes) {
         let now = self.now;
+        let mut eager = std::mem::take(&mut self.eager);
         let client = self.client(conn);
         client.received += data.len();
         client.session.receive(data, now);
@@ -269,12 +284,14 @@ impl World {
                 Event::Connected(_) => client.session.create_stream(),
                 Event::StreamCreated(_) => {
                     client.session.publish();
+                    eager.drain(..).for_each(|message| _ = client.session.send_media(&message));
                     client.session.play(client.resume);
                 }
                 _ => {}
             }
             client.events.push(event);
         }
+        self.eager = eager;
     }
 
     /// Time passes; everything due happens at its moment.
