@@ -21,6 +21,8 @@ const ON_THE_WAY: usize = 256;
 const NARROW_BUFFER: usize = 16 << 10;
 /// A peer that does not accept by then is not there.
 const CONNECT: Duration = Duration::from_secs(2);
+/// Pieces of a sender that are still looked at when its connection is dead or nobody takes them any longer.
+const LEFT_OVER: usize = 256;
 /// How often a thread that waits for bytes looks whether the connection was reset.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -281,10 +283,12 @@ impl Way {
         // When the link is free again: bytes leave one after the other.
         let mut free = Instant::now();
         let mut buffer = vec![0; network.slice.unwrap_or(PIECE).min(PIECE)];
-        while !self.connection.is_dead() {
+        let (mut taken, mut left_over) = (true, LEFT_OVER);
+        loop {
             let (piece, n) = match from.read(&mut buffer) {
                 Ok(0) => (Piece::End(Ending::Eof), 0),
                 Ok(n) => (Piece::Bytes(buffer[..n].to_vec()), n),
+                Err(e) if is_pause(&e) && (self.connection.is_dead() || !taken) => return,
                 Err(e) if is_pause(&e) => continue,
                 Err(_) => (Piece::End(Ending::Reset), 0),
             };
@@ -298,13 +302,22 @@ impl Way {
                     passed.ending = Some(*ending);
                 }
             }
+            // What had arrived when the other side broke is kept, and how it ended: the sender did that before.
+            if self.connection.is_dead() || !taken {
+                left_over -= 1;
+                if n == 0 || left_over == 0 {
+                    return;
+                }
+                continue;
+            }
             free = free.max(now);
             if let Some(rate) = rate {
                 free += Duration::from_secs_f64(n as f64 / rate as f64);
                 // Reading no faster than the link sends is what keeps the backlog at the sender.
                 at(free);
             }
-            if tx.send((free + network.delay, piece)).is_err() || n == 0 {
+            taken = tx.send((free + network.delay, piece)).is_ok();
+            if n == 0 {
                 return;
             }
         }

@@ -124,7 +124,10 @@ fn h28_an_unaware_viewer_is_served_to_the_end_of_the_leg() {
     view.succeeds(SHORT);
     publish.succeeds(TO_THE_END);
     never_signalled(&viewing);
-    assert_eq!(viewing.connections()[0].down().ending, Some(Ending::Eof));
+    // Told that the stream is over, ffmpeg closes by itself: the server's end may come too late to be seen.
+    let (up, down) = (viewing.connections()[0].up(), viewing.connections()[0].down());
+    let left_first = down.ending.is_none() && up.ending.is_some();
+    assert!(down.ending == Some(Ending::Eof) || left_first, "{:?}, then {:?}", up.ending, down.ending);
     assert_exact(&bench, &publish.sent, &[a.recordings(STREAM), b.recordings(STREAM)].concat());
     let leg = &a.recordings(STREAM)[0];
     confirm(&bench, leg, std::slice::from_ref(&out), &["--no-overlap"]);
