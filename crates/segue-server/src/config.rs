@@ -36,6 +36,12 @@ pub const MAX_HANDOVERS: usize = 1000;
 /// Points between what a publisher sent and what the log holds, kept per publisher. With more, the newest two merge,
 /// which makes acknowledgements coarser and never wrong.
 pub const MAX_CHECKPOINTS: usize = 1024;
+/// Messages of a replaced publisher that are looked for in the log, whether its successor brought them; what comes after
+/// so many counts as lost unseen.
+pub const MAX_LOOKS: u64 = 1024;
+/// A payload of fewer bytes is copied before the log keeps it: it may be a slice of a read of 64 KiB of which the log keeps
+/// nothing else. So the log keeps at most twice what it counts.
+pub const OWN_BELOW: usize = 32 * 1024;
 /// Kernel's patience with a peer that acknowledges nothing.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection is silent before the kernel probes it, and between probes.

@@ -42,6 +42,10 @@ pub struct Entry {
 }
 
 impl Entry {
+    pub(super) fn is_coded_video(&self) -> bool {
+        self.message.kind == TrackKind::Video && self.info.is_coded()
+    }
+
     /// The message as RTMP chunks, made once for all viewers, with the chunk size that every connection of this
     /// process uses.
     pub fn frame(&self, chunk_size: u32) -> &chunk::Frame {

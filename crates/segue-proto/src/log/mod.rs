@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, frame};
 pub use leg::{LegEnd, Request};
-pub use ring::{Bounds, Cursor, ENTRY_COST, Start};
+pub use ring::{Bounds, Cursor, ENTRY_COST, LOOK_BACK, Start};
 pub use stream::Stream;
 
 pub use crate::media::ConfigSet as Headers;

@@ -26,6 +26,9 @@ pub struct Bounds {
 /// What an entry costs beside its payload: itself, its place in the ring, and its chunk headers once it is framed. It
 /// counts, so that a flood of empty messages is bounded too.
 pub const ENTRY_COST: usize = 512;
+/// How many entries, from the newest on, are looked through for a single message: more than 10 s of any real stream. A
+/// log of empty messages has a hundred thousand, and its publisher must not have them all read for each of a few bytes.
+pub const LOOK_BACK: usize = 4096;
 
 /// A bounded run of entries with consecutive `seq`.
 #[derive(Debug, Default)]
@@ -33,6 +36,8 @@ pub(super) struct Ring {
     entries: VecDeque<Arc<Entry>>,
     /// `seq` of the entries that start a GOP, oldest first.
     gops: VecDeque<u64>,
+    /// How many of the entries are coded video.
+    coded_video: usize,
     bytes: usize,
     next_seq: u64,
 }
@@ -98,14 +103,19 @@ impl Ring {
         self.entries.iter().rev()
     }
 
-    /// Whether it has this message, by its publisher's timestamp and its payload.
+    /// Whether coded video is among the entries.
+    pub(super) fn has_video(&self) -> bool {
+        self.coded_video > 0
+    }
+
+    /// Whether it has this message among its newest [`LOOK_BACK`], by its publisher's timestamp and its payload.
     pub(super) fn holds(&self, message: &MediaMessage) -> bool {
         let same = |e: &&Arc<Entry>| {
             e.raw_timestamp == message.timestamp
                 && e.message.kind == message.kind
                 && e.message.payload == message.payload
         };
-        self.newest().find(same).is_some()
+        self.newest().take(LOOK_BACK).find(same).is_some()
     }
 
     /// Appends `entry`, whose `seq` is [`next_seq`](Self::next_seq), and drops what the bounds no longer keep.
@@ -116,6 +126,7 @@ impl Ring {
         if entry.starts_gop {
             self.gops.push_back(entry.seq);
         }
+        self.coded_video += usize::from(entry.is_coded_video());
         self.entries.push_back(Arc::new(entry));
         self.trim(bounds);
     }
@@ -143,6 +154,7 @@ impl Ring {
         while self.entries.len() > 1 && self.first_seq() < seq {
             if let Some(entry) = self.entries.pop_front() {
                 self.bytes -= entry.message.payload.len() + ENTRY_COST;
+                self.coded_video -= usize::from(entry.is_coded_video());
             }
         }
         while self.gops.front().is_some_and(|&g| g < self.first_seq()) {

@@ -87,10 +87,8 @@ impl Align {
                 }
             },
             Self::Seeking { leading, bytes, since } => {
-                let has_video =
-                    ring.newest().any(|e| e.message.kind == TrackKind::Video && e.info.is_coded());
-                let boundary =
-                    info.content == Content::Keyframe && (message.kind == TrackKind::Video || !has_video);
+                let boundary = info.content == Content::Keyframe
+                    && (message.kind == TrackKind::Video || !ring.has_video());
                 let fits = leading.len() < MAX_LEADING
                     && *bytes + message.payload.len() <= MAX_LEADING_BYTES
                     && now.since(*since) < MAX_LEADING_TIME;

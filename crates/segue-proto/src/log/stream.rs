@@ -117,7 +117,8 @@ impl Stream {
         self.publisher() != Some(conn) && !self.candidates.iter().any(|c| c.request.conn == conn)
     }
 
-    /// Whether the log still holds this very message: with the timestamp that its publisher gave it.
+    /// Whether the log still holds this very message, with the timestamp that its publisher gave it, among its newest
+    /// [`LOOK_BACK`](super::LOOK_BACK).
     pub fn holds(&self, message: &MediaMessage) -> bool {
         self.ring.holds(message)
     }

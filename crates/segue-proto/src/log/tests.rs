@@ -809,3 +809,33 @@ fn what_waits_for_a_legs_first_keyframe_is_bounded_by_bytes_and_time() {
     f.send(3, [video(false, 360, 12)]);
     assert_eq!(f.numbers()[6..], [10, 11, 12]);
 }
+
+/// Whoever asks for a message that is not there has so much of the log read and no more.
+#[test]
+fn a_message_is_looked_for_among_the_newest_only() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    let sent = run(0, LOOK_BACK as u32 + 1, 0);
+    f.send(1, sent.clone());
+    assert_eq!(f.entries().len(), LOOK_BACK + 1);
+    assert!(f.stream.holds(&sent[1]) && f.stream.holds(&sent[LOOK_BACK]));
+    assert!(!f.stream.holds(&sent[0]));
+}
+
+#[test]
+fn whether_there_is_video_is_known_without_a_look() {
+    let bounds = Bounds { max_bytes: 10 * (ENTRY_COST + 100), ..Config::default().bounds };
+    let mut f = Fixture::new();
+    f.stream = Stream::new(Config { bounds, ..Config::default() }, [1; 16]);
+    f.publish(1, false);
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..40 {
+        // Video, sound alone until no video is left, video again.
+        let message = if (10..25).contains(&n) { audio(n * 40, n) } else { video(n % 5 == 0, n * 40, n) };
+        f.send(1, [avc_header(n as u8), message]);
+        let has_video = f.entries().iter().any(|e| e.message.kind == TrackKind::Video);
+        assert_eq!(f.stream.ring.has_video(), has_video, "after {n}");
+        seen.insert(has_video);
+    }
+    assert_eq!(seen.len(), 2);
+}

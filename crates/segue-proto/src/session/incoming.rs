@@ -67,7 +67,8 @@ impl Incoming {
         loop {
             if let Some((parts, _)) = &mut self.parts {
                 if let Some(part) = parts.next() {
-                    return Ok(Some(part));
+                    // A copy: who keeps one part must not keep the whole aggregate.
+                    return Ok(Some(Message { payload: Bytes::copy_from_slice(&part.payload), ..part }));
                 }
                 self.parts = None;
             }
@@ -79,5 +80,34 @@ impl Incoming {
                 other => return Ok(other),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::aggregate::join;
+    use crate::message::{MessageStreamId, type_id};
+    use crate::session::LIMITS_MEDIA;
+    use crate::timestamp::Timestamp;
+
+    /// Who keeps one message of many keeps no more: an aggregate has up to 16 MiB.
+    #[test]
+    fn i3_a_part_keeps_no_aggregate() {
+        let part = Message {
+            type_id: type_id::AUDIO,
+            stream_id: MessageStreamId(1),
+            timestamp: Timestamp::ZERO,
+            payload: Bytes::from_static(&[0xaf, 1, 2]),
+        };
+        let whole = join(&[part.clone(), part.clone()]).unwrap().payload;
+        let header = [6, 0, 0, 0, 0, 0, whole.len() as u8, type_id::AGGREGATE, 1, 0, 0, 0];
+        let read = Bytes::from([&header[..], &whole].concat());
+        let mut incoming = Incoming::new(LIMITS_MEDIA);
+        incoming.push(read.clone());
+        let kept = [incoming.next().unwrap().unwrap(), incoming.next().unwrap().unwrap()];
+        drop(incoming);
+        assert_eq!(kept, [part.clone(), part]);
+        assert!(read.is_unique());
     }
 }

@@ -269,8 +269,8 @@ impl Hub {
     }
 
     /// An ended stream has been kept for long enough.
-    pub(crate) fn let_go(&self, slot: &Slot) {
-        locked(&self.ended).let_go(slot.serial);
+    pub(crate) fn let_go(&self, serial: u64) {
+        locked(&self.ended).let_go(serial);
     }
 
     /// A parked connection waits no longer.

@@ -34,6 +34,8 @@ pub(super) struct Publisher {
     pub(super) taking: bool,
     /// Media that came when they were not.
     pub(super) late: u64,
+    /// How many messages of it were looked for in the log, after another leg had got its claim.
+    pub(super) looks: u64,
     /// Another leg has its claim.
     pub(super) replaced: bool,
     /// What it sent after that and nobody else did: lost.
@@ -54,6 +56,7 @@ impl Publisher {
             left: false,
             taking: true,
             late: 0,
+            looks: 0,
             replaced: false,
             lost: 0,
             tell_by: None,

@@ -17,7 +17,7 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use segue_proto::Moment;
@@ -66,10 +66,10 @@ struct Core {
     touched: Vec<u64>,
     /// Viewers of this shard by stream.
     viewers: BTreeMap<u64, BTreeSet<u64>>,
-    /// When a stream's log wants its time.
-    slot_timers: BTreeMap<u64, (Moment, Arc<Slot>)>,
-    /// Streams that ended here, and until when they are kept.
-    kept: BTreeMap<u64, (Moment, Arc<Slot>)>,
+    /// When a stream's log wants its time. A stream that has ended is the hub's to keep or not.
+    slot_timers: BTreeMap<u64, (Moment, Weak<Slot>)>,
+    /// Streams that ended here, and until when the hub keeps them.
+    kept: BTreeMap<u64, Moment>,
 }
 
 impl Core {
@@ -82,9 +82,9 @@ impl Core {
     fn watch_time(&mut self, slot: &Arc<Slot>, state: &State, now: Moment) {
         if state.ended {
             // Others' timers for it mean nothing any more.
-            self.kept.entry(slot.serial).or_insert_with(|| (now + KEEP_ENDED, slot.clone()));
+            self.kept.entry(slot.serial).or_insert(now + KEEP_ENDED);
         } else if let Some(at) = state.log.wake_at() {
-            let timer = self.slot_timers.entry(slot.serial).or_insert_with(|| (at, slot.clone()));
+            let timer = self.slot_timers.entry(slot.serial).or_insert_with(|| (at, Arc::downgrade(slot)));
             timer.0 = timer.0.min(at);
         }
     }
@@ -204,7 +204,7 @@ impl Shard {
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
         let own = earliest(
             self.timers.first().map(|(at, _)| *at),
-            self.core.slot_timers.values().chain(self.core.kept.values()).map(|(at, _)| *at).min(),
+            self.core.slot_timers.values().map(|(at, _)| at).chain(self.core.kept.values()).min().copied(),
         );
         let drain = if self.core.index == 0 { self.drain.lock().wake_at() } else { None };
         earliest(own, drain).map(|at| at.max(now))
@@ -227,16 +227,17 @@ impl Shard {
             .map(|(serial, _)| *serial)
             .collect();
         for serial in due {
-            let Some((_, slot)) = self.core.slot_timers.remove(&serial) else { continue };
+            let timer = self.core.slot_timers.remove(&serial);
+            let Some(slot) = timer.and_then(|(_, slot)| slot.upgrade()) else { continue };
             let mut state = slot.lock();
             state.log.handle_timeout(now);
             self.core.settle(&slot, &mut state, now);
         }
         let hub = self.core.hub.clone();
-        self.core.kept.retain(|_, (until, slot)| {
+        self.core.kept.retain(|serial, until| {
             let keeps = *until > now;
             if !keeps {
-                hub.let_go(slot);
+                hub.let_go(*serial);
             }
             keeps
         });

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use segue_proto::handover::record::HandoverResult;
 use segue_proto::leg::LegHeader;
 use segue_proto::session::GoAwaySignal;
@@ -10,6 +11,7 @@ use segue_proto::{MediaMessage, Moment};
 
 use super::Core;
 use super::conn::{Conn, Role};
+use crate::config::{MAX_LOOKS, OWN_BELOW};
 use crate::hub::Leaving;
 
 /// A client of type 32 alone is told just after a keyframe, so that it has a whole GOP to read the signal in; it is
@@ -73,12 +75,16 @@ impl Conn {
             // A client with `segue` sends again what is not acknowledged; of others this is the end of it.
             // Who was never let in has nothing to lose here.
             let had_claim = publisher.replaced || state.legs.get(&id).is_some_and(|leg| leg.granted > 0);
-            if had_claim && !segue && message.info().is_media() && !state.log.holds(&message) {
-                publisher.lost += 1;
-                core.hub.lost(&slot, 1);
+            if had_claim && !segue && message.info().is_media() {
+                publisher.looks += 1;
+                if publisher.looks > MAX_LOOKS || !state.log.holds(&message) {
+                    publisher.lost += 1;
+                    core.hub.lost(&slot, 1);
+                }
             }
             return state.log.append(id, message, now);
         }
+        let message = owned(message);
         let boundary = state.log.is_boundary(&message);
         if boundary && state.cuts_now(now) && state.log.publisher() == Some(id) {
             drop(state);
@@ -269,4 +275,12 @@ impl Conn {
         }
         self.acknowledge(now);
     }
+}
+
+/// `message` in memory of its own, if it is short.
+fn owned(message: MediaMessage) -> MediaMessage {
+    if message.payload.len() >= OWN_BELOW {
+        return message;
+    }
+    MediaMessage { payload: Bytes::copy_from_slice(&message.payload), ..message }
 }

@@ -1,11 +1,15 @@
 //! Publish and play through one shard: fan-out, refusals, bounds, acknowledgements, closing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use segue_proto::session::Resume;
 use segue_proto::session::client::Event;
+use segue_proto::{MediaMessage, Timestamp, TrackKind};
 use segue_server::config::{
-    KEEP_ENDED, LINGER, MAX_ENDED, MAX_HANDOVERS, MAX_PARKED, PARK, VIEWER_QUEUE_BYTES, VIEWER_STALL,
+    KEEP_ENDED, LINGER, MAX_ENDED, MAX_HANDOVERS, MAX_PARKED, OWN_BELOW, PARK, VIEWER_QUEUE_BYTES,
+    VIEWER_STALL,
 };
 
 use segue_server::hub::{StreamKey, Watch, conn_id};
@@ -239,10 +243,10 @@ fn a_slow_viewer_skips_to_the_newest_keyframe() {
     w.client(slow).stalled = true;
     let mut source = Source::new();
     // 64 MiB is the log's bound: what fell out of it is skipped.
-    let big = |message: &segue_proto::MediaMessage| {
+    let big = |message: &MediaMessage| {
         let mut payload = message.payload.to_vec();
         payload.resize(1 << 20, 0);
-        segue_proto::MediaMessage { payload: payload.into(), ..message.clone() }
+        MediaMessage { payload: payload.into(), ..message.clone() }
     };
     for _ in 0..100 {
         let message = big(&source.next());
@@ -406,20 +410,69 @@ fn h28_a_viewer_on_its_way_gets_the_tail_of_a_stream_that_has_ended() {
 #[test]
 fn ended_streams_are_kept_up_to_a_bound() {
     let mut w = World::new();
-    let mut hashes = Vec::new();
+    let (mut hashes, mut slots) = (Vec::new(), Vec::new());
     for n in 0..=MAX_ENDED {
         let name = format!("cam{n}");
         let publisher = w.publish(&name, SEGUE);
         w.send(publisher, &[Source::new().next()]);
         hashes.push(w.hub.streams()[0].lock().log.hash());
+        slots.push(Arc::downgrade(&w.hub.streams()[0]));
         w.client(publisher).session.finish_publish();
         w.run();
     }
+    // Their connections are gone then.
+    w.pass_time(LINGER);
+    let there: Vec<_> = slots.iter().map(|slot| slot.strong_count() > 0).collect();
+    assert_eq!((there[0], there[1], there[MAX_ENDED]), (false, true, true), "what is let go is freed");
     let mut found = |n: usize| {
         let viewer = w.play_from(&format!("cam{n}"), SEGUE, Resume { stream: hashes[n], index: 0 });
         !w.client(viewer).media().is_empty()
     };
     assert_eq!((found(0), found(1), found(MAX_ENDED)), (false, true, true));
+}
+
+#[test]
+fn a_timer_of_a_stream_keeps_none_that_was_let_go() {
+    let mut w = World::new();
+    let lost = w.publish("cam", PLAIN);
+    w.send(lost, &[Source::new().next()]);
+    let slot = Arc::downgrade(&w.hub.streams()[0]);
+    // Its log wants to be woken when the grace is over.
+    w.end(lost);
+    let back = w.publish("cam", PLAIN);
+    w.client(back).session.finish_publish();
+    w.run();
+    w.end(back);
+    for n in 0..MAX_ENDED {
+        let publisher = w.publish(&format!("cam{n}"), PLAIN);
+        w.send(publisher, &[Source::new().next()]);
+        w.client(publisher).session.finish_publish();
+        w.run();
+        w.end(publisher);
+    }
+    assert_eq!(slot.strong_count(), 0);
+}
+
+/// A read is one buffer, and what the log keeps of it must not keep the rest.
+#[test]
+fn i3_the_log_keeps_no_read_for_a_byte_of_it() {
+    let mut w = World::new();
+    let publisher = w.publish("cam", PLAIN);
+    for (len, shares) in [(1, false), (OWN_BELOW - 1, false), (OWN_BELOW, true)] {
+        let payload = Bytes::from(vec![0x27; len]);
+        let message = MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload);
+        let session = &mut w.client(publisher).session;
+        session.send_media(&message);
+        let mut read = Vec::new();
+        while let Some(bytes) = session.out().pop() {
+            read.extend_from_slice(&bytes);
+        }
+        let (read, before) = (Bytes::from(read), w.hub.streams()[0].lock().log.next_seq());
+        w.shard.received(publisher, read.clone(), w.now);
+        w.run();
+        assert_eq!(w.hub.streams()[0].lock().log.next_seq(), before + 1, "{len} bytes are in the log");
+        assert_eq!(!read.is_unique(), shares, "{len} bytes");
+    }
 }
 
 #[test]
