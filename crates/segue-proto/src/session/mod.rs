@@ -72,6 +72,10 @@ pub const MAX_BACKLOG: usize = 16 << 20;
 /// Bytes that a client may send behind `connect` while its answer is not decided.
 pub const MAX_UNREAD: usize = 1 << 20;
 
+/// What beginning to publish or to play costs a client beside its command, in the unit of
+/// [`MAX_CREDIT`](crate::chunk::MAX_CREDIT): it makes streams, files and lines of log. 15 at once, then one a second.
+pub const BEGIN_COST: u64 = 64 << 10;
+
 /// What the chunk reader holds for a peer that has yet to say what it wants.
 const LIMITS_BEFORE: Limits = Limits { max_message: 1 << 20, max_partials: 8, max_partial_bytes: 1 << 20 };
 /// What it holds for media: from the moment that a client asks to publish, as its media may come before the answer.

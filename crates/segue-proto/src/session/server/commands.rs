@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::message::command::Command;
 use crate::message::status::{self, Level, code};
 use crate::message::{MessageStreamId, csid};
-use crate::session::{LIMITS_MEDIA, MAX_STREAMS, Teardown, leg};
+use crate::session::{BEGIN_COST, LIMITS_MEDIA, MAX_STREAMS, Teardown, leg};
 use crate::url::{split_query, valid_app, valid_stream_name};
 
 impl Session {
@@ -105,6 +105,7 @@ impl Session {
             self.reply(&status::on_status(Level::Error, code::PUBLISH_BAD_NAME, why), stream)?;
             return Ok(None);
         }
+        self.reader.charge(BEGIN_COST)?;
         self.streams.insert(stream.0, Stream::Publish { name: name.clone(), state: Asked::Pending });
         self.reader.set_limits(LIMITS_MEDIA);
         self.last_ack_sent = false;
@@ -118,6 +119,7 @@ impl Session {
             self.reply(&status::on_status(Level::Error, code::PLAY_FAILED, why), stream)?;
             return Ok(None);
         }
+        self.reader.charge(BEGIN_COST)?;
         let resume = if self.announce.segue { leg::find_resume(&command.args)? } else { None };
         self.streams.insert(stream.0, Stream::Play { state: Asked::Pending, reset: wants_reset(command) });
         self.rest();

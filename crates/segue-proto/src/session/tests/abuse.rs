@@ -4,8 +4,8 @@ use super::*;
 use crate::chunk::{CHUNK_COST, COMMAND_COST, CONTROL_COST, CREDIT_PER_MS, MAX_CHUNK_STREAMS, MAX_CREDIT};
 use crate::message::control::Control;
 use crate::message::user_control::UserControl;
-use crate::session::MAX_UNREAD;
 use crate::session::ack::MIN_WINDOW;
+use crate::session::{BEGIN_COST, MAX_UNREAD};
 
 fn over_limit<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::LimitExceeded(_)))
@@ -147,14 +147,15 @@ fn v06_a_chunk_size_is_refused_or_taken_and_allocates_nothing() {
 #[test]
 fn v07_what_can_be_asked_at_once_is_bounded() {
     let begun = |foreign: &mut Foreign| foreign.feed(&header(9, 0)).unwrap();
+    let publishers = MAX_CREDIT - BEGIN_COST;
     // One-byte chunks of empty messages.
     let mut foreign = Foreign::publishing([]);
     begun(&mut foreign);
-    let most = MAX_CREDIT / (CHUNK_COST - 1);
+    let most = publishers / (CHUNK_COST - 1);
     let n = floods(&mut foreign, empty_chunks);
     assert!((most - 300..=most).contains(&n), "{n} empty chunks");
     // Pings, of 18 bytes.
-    let most = MAX_CREDIT / (CONTROL_COST + CHUNK_COST - 18);
+    let most = publishers / (CONTROL_COST + CHUNK_COST - 18);
     let n = floods(&mut Foreign::publishing([]), ping);
     assert!((most - 100..=most).contains(&n), "{n} pings");
     let most = MAX_CREDIT / (COMMAND_COST + CHUNK_COST - 40);
@@ -164,10 +165,31 @@ fn v07_what_can_be_asked_at_once_is_bounded() {
     let mut foreign = Foreign::publishing([]);
     foreign.message(csid::CONTROL, &set_chunk_size(1)).unwrap();
     foreign.feed(&[header(6, 0xFF_FFFF), vec![0x17]].concat()).unwrap();
-    let most = MAX_CREDIT / (CHUNK_COST - 2);
+    let most = publishers / (CHUNK_COST - 2);
     let n = floods(&mut foreign, |foreign| foreign.feed(&[0xC6, 0]));
     assert!((most - 300..=most).contains(&n), "{n} chunks of a byte");
     assert!(foreign.server.held() as u64 <= 2 * most);
+}
+
+#[test]
+fn v07_few_streams_are_begun_and_ended_at_once() {
+    for begin in ["publish", "play"] {
+        let mut foreign = Foreign::connected([]);
+        create_stream(&mut foreign).unwrap();
+        let mut again = |foreign: &mut Foreign| {
+            foreign.command(&Command::new(begin, 0.0).arg(Value::String("cam".into())), 1)?;
+            foreign.command(&Command::new("closeStream", 0.0), 1)
+        };
+        assert_eq!(floods(&mut foreign, &mut again), MAX_CREDIT / BEGIN_COST - 1, "{begin}");
+        // One a second goes on for ever.
+        let mut foreign = Foreign::connected([]);
+        create_stream(&mut foreign).unwrap();
+        for n in 0..100 {
+            foreign.now = at(n * (BEGIN_COST + 2 * COMMAND_COST) / CREDIT_PER_MS);
+            again(&mut foreign).unwrap();
+            drain(foreign.server.out());
+        }
+    }
 }
 
 #[test]
