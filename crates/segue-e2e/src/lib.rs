@@ -13,6 +13,7 @@ pub mod fault_proxy;
 pub mod ffmpeg9;
 pub mod flv;
 pub mod haproxy;
+pub mod hostile;
 pub mod http;
 pub mod lateness;
 pub mod ledger;

@@ -53,6 +53,11 @@ impl Proc {
         &self.name
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The write end of its stdin, which was piped and not taken yet.
     pub fn take_stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("stdin was piped")

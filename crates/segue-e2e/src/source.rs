@@ -189,6 +189,34 @@ impl Publish {
         })
     }
 
+    /// The same, over and over with timestamps that go on, until `enough` says so.
+    pub fn endless(
+        bench: &Bench,
+        name: &str,
+        clip: &Clip,
+        url: &str,
+        enough: impl Fn() -> bool + Send + 'static,
+    ) -> Self {
+        let tags = flv::read(&clip.path);
+        let last = tags.last().expect("a clip of some messages").timestamp;
+        Self::start(bench, name, url, &[], None, move |to: &mut dyn Write, started| {
+            to.write_all(&flv::HEADER)?;
+            for round in 0_u32.. {
+                // A frame's time from the end of one round to the start of the next.
+                let from = round * (last + 33);
+                for tag in tags.iter().filter(|tag| round == 0 || tag.is_media()) {
+                    let timestamp = tag.timestamp + from;
+                    at(started + Duration::from_millis(timestamp.into()));
+                    if enough() {
+                        return Ok(());
+                    }
+                    to.write_all(&flv::Tag { timestamp, ..tag.clone() }.bytes())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn start(
         bench: &Bench,
         name: &str,
