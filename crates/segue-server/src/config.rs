@@ -12,7 +12,8 @@ pub const MAX_ENDED: usize = 64;
 pub const MAX_ENDED_BYTES: usize = 128 << 20;
 /// How long each is kept.
 pub const KEEP_ENDED: Duration = Duration::from_secs(15);
-/// Bytes that may wait for a viewer before the log is read on for it.
+/// Bytes that may wait for a viewer before the log is read on for it: one message and the configuration before it may go
+/// past that. What waits is the log's own payloads; beside them a viewer keeps the configuration that it was sent last.
 pub const VIEWER_QUEUE_BYTES: usize = 256 * 1024;
 /// A viewer whose queue makes no progress for this long is dropped.
 pub const VIEWER_STALL: Duration = Duration::from_secs(15);
