@@ -165,8 +165,8 @@ mod tests {
         assert_eq!((&kept[..], freed), (&[tiny.clone(), large.clone(), tiny.clone()][..], false));
         assert!(kept[0].payload.is_unique() && kept[2].payload.is_unique(), "copies of their own");
         // A small one of a small piece is a slice, and so is a large one of any.
-        assert_eq!(received(&[tiny.clone()]), (vec![tiny.clone()], false));
-        assert_eq!(received(&[large.clone()]), (vec![large], false));
+        assert_eq!(received(std::slice::from_ref(&tiny)), (vec![tiny.clone()], false));
+        assert_eq!(received(std::slice::from_ref(&large)), (vec![large], false));
         // What else came is nothing that anybody keeps.
         let (kept, freed) = received(&[tiny.clone(), message(type_id::ABORT, 10_000), tiny.clone()]);
         assert_eq!((kept, freed), (vec![tiny.clone(), tiny], true));
