@@ -66,6 +66,28 @@ fn messages(capture: &[u8]) -> Vec<Message> {
     std::iter::from_fn(|| reader.next().expect("a good peer")).collect()
 }
 
+/// By hand from RTMP 1.0, 5.3.1.3: a timestamp that takes 32 bits, then deltas that do, in messages of two chunks and of
+/// every format. Format 3 repeats them, as most peers do, or not.
+fn extended_timestamps(repeats: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let heads: [(&[u8], u8); 4] = [
+        (b"\x06\xff\xff\xff\0\0\x8c\x09\x01\0\0\0\x01\0\0\x10", 0x10),
+        (b"\x46\xff\xff\xff\0\0\x8c\x09\x01\0\0\x20", 0x20),
+        (b"\x86\xff\xff\xff\x01\0\0\x30", 0x30),
+        (if repeats { b"\xc6\x01\0\0\x30" } else { b"\xc6" }, 0x30),
+    ];
+    for (head, field) in heads {
+        out.extend_from_slice(head);
+        out.extend_from_slice(&[0x55; 128]);
+        out.push(0xc6);
+        if repeats {
+            out.extend_from_slice(&[1, 0, 0, field]);
+        }
+        out.extend_from_slice(&[0x66; 12]);
+    }
+    out
+}
+
 fn main() {
     let (up, down) = (captures(".c2s"), captures(".s2c"));
     let mut seeds = ["aggregate", "amf0", "amf3", "chunk_reader", "codec", "command", "media_tag"]
@@ -117,6 +139,9 @@ fn main() {
         amf3.add(&[], value);
         amf0.add(&[0x11], value);
         commands.add(&[15, 0, 2, 0, 1, b'n', 0x11], value);
+    }
+    for (settings, repeats) in [([2, 1], true), ([2, 2], true), ([2, 1], false), ([0, 7], true)] {
+        chunks.1.push([&settings[..], &extended_timestamps(repeats)].concat());
     }
     seeds.into_iter().for_each(Seeds::write);
 
@@ -278,5 +303,13 @@ fn machines() {
             seeds.1.push(random(n, 60 + n as usize * 20));
         }
     }
+    // Legs that tell the truth: one that writes, one that comes back from before its end, one that lost some.
+    log.add(
+        &[0xff],
+        &[
+            0, 3, 1, 0, 0x72, 0, 0x72, 0, 0x32, 0, 6, 0, 0, 9, 1, 1, 0x72, 1, 7, 0, 0x72, 1, 0x21, 1, 0x72,
+            1, 7, 1, 0, 40, 1, 2, 0x72, 2, 9, 0, 8, 99, 9, 0,
+        ],
+    );
     [handover, replay, viewer, log, url].into_iter().for_each(Seeds::write);
 }

@@ -1,7 +1,8 @@
-//! AMF0 and AMF3: what is decoded is encoded to what decodes to the same, memory is bounded by the bytes that came, and
-//! what is cut short is never taken for something else.
+//! AMF0 and AMF3: what is decoded is encoded to what decodes to the same, memory is bounded by the bytes that came, depth
+//! to the container, and what is cut short is never taken for something else.
 
-use segue_proto::amf::{MAX_COMMAND_BYTES, MAX_TEXT, MAX_VALUES};
+use segue_proto::Error;
+use segue_proto::amf::{MAX_COMMAND_BYTES, MAX_DEPTH, MAX_TEXT, MAX_VALUES};
 use segue_proto::amf0::{self as a0, Value};
 use segue_proto::amf3 as a3;
 
@@ -18,6 +19,20 @@ pub fn amf0(data: &[u8]) {
     let encoded = encode0(&values);
     if encoded.len() <= MAX_COMMAND_BYTES {
         assert_same0(&values, &encoded);
+    }
+
+    let depth = values.iter().map(depth0).max().unwrap_or(0);
+    assert!(depth <= MAX_DEPTH, "{depth} containers");
+    // It is taken inside as many more containers as the bound has left, and not inside one more.
+    if let [first] = &values[..] {
+        let wrapped = |times: usize| {
+            let mut body = [0x0a, 0, 0, 0, 1].repeat(times);
+            first.encode(&mut body);
+            a0::decode(&mut body.as_slice())
+        };
+        let room = MAX_DEPTH - depth;
+        assert!(is_full(&wrapped(room)) || wrapped(room).is_ok(), "{room} more containers are refused");
+        assert!(wrapped(room + 1).is_err(), "{} more containers are taken", room + 1);
     }
 
     // Half of it says the half of it, or nothing.
@@ -43,6 +58,9 @@ pub fn amf3(data: &[u8]) {
     let Ok(value) = bounded(data.len(), MAX_FIXED, MAX_PER_BYTE, || a3::decode(&mut rest)) else { return };
     let taken = data.len() - rest.len();
     assert!(taken > 0 && taken <= data.len());
+
+    let depth = depth3(&value);
+    assert!(depth <= MAX_DEPTH, "{depth} containers");
 
     // With the reference tables of its own, and without.
     let (mut compact, mut literal) = (Vec::new(), Vec::new());
@@ -87,6 +105,38 @@ fn assert_same0(values: &[Value], encoded: &[u8]) {
 fn is_nan<T: PartialEq>(value: &T) -> bool {
     let same = value;
     value != same
+}
+
+/// Whether there were too many values for the containers around them.
+fn is_full(result: &Result<Value, Error>) -> bool {
+    matches!(result, Err(Error::LimitExceeded(what)) if what.contains("values"))
+}
+
+/// Containers inside one another.
+fn depth0(value: &Value) -> usize {
+    match value {
+        Value::AvmPlus(value) => depth3(value),
+        Value::StrictArray(values) => 1 + values.iter().map(depth0).max().unwrap_or(0),
+        other => other
+            .as_object()
+            .map_or(0, |members| 1 + members.iter().map(|(_, value)| depth0(value)).max().unwrap_or(0)),
+    }
+}
+
+fn depth3(value: &a3::Value) -> usize {
+    let inside = |values: &mut dyn Iterator<Item = &a3::Value>| 1 + values.map(depth3).max().unwrap_or(0);
+    match value {
+        a3::Value::Array(array) => {
+            inside(&mut array.associative.iter().map(|(_, value)| value).chain(&array.dense))
+        }
+        a3::Value::Object(object) => inside(&mut object.members().map(|(_, value)| value)),
+        a3::Value::Wrapper(wrapper) => inside(&mut std::iter::once(&wrapper.body)),
+        a3::Value::VectorObject(vector) => inside(&mut vector.items.iter()),
+        a3::Value::Dictionary { entries, .. } => {
+            inside(&mut entries.iter().flat_map(|(key, value)| [key, value]))
+        }
+        _ => 0,
+    }
 }
 
 fn has_amf3(value: &Value) -> bool {

@@ -1,5 +1,7 @@
-//! The chunk reader: any split reads the same messages, what is read is written and read again the same, and memory is
-//! bounded by what came.
+//! The chunk reader: it reads what the text says (`model`), any split reads the same messages, what is read is written
+//! and read again the same, and memory is bounded by what came.
+
+mod model;
 
 use bytes::{Bytes, BytesMut};
 use segue_proto::Error;
@@ -28,6 +30,11 @@ pub fn chunk_reader(data: &[u8]) {
 
     let whole = read(limits, bytes, None);
     assert_eq!(read(limits, bytes, Some(seed)), whole);
+    let expected = model::read(bytes);
+    match &whole.error {
+        Some(Error::LimitExceeded(_)) => assert!(expected.starts_with(&whole.messages)),
+        _ => assert_eq!(whole.messages, expected, "not what the text says"),
+    }
     assert!(whole.consumed <= bytes.len() as u64);
     let payload: usize = whole.messages.iter().map(|message| message.payload.len()).sum();
     assert!(payload <= bytes.len(), "more came out than went in");

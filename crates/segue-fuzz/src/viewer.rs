@@ -1,6 +1,6 @@
 //! The viewer's joining of legs as a sequence of operations. Servers deliver what one source made, from anywhere in it on,
 //! at any pace, with gaps, and end; as long as they say truly where they stand, every message comes out once and in
-//! order, and what is missing is counted to the message.
+//! order, behind the configuration that decodes it, and what is missing is counted to the message.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub fn viewer(data: &[u8]) {
     let mut run = Run {
         viewer: Viewer::new(),
         legs: BTreeMap::new(),
+        config: None,
         last: None,
         count: 0,
         missing: 0,
@@ -35,7 +36,7 @@ pub fn viewer(data: &[u8]) {
         match op % 8 {
             0 => {
                 run.viewer.begin(LegId(next_id));
-                run.legs.insert(LegId(next_id), u64::from(argument));
+                run.legs.insert(LegId(next_id), Leg { at: u64::from(argument), config: None });
                 if honest || argument & 1 == 0 {
                     run.position(LegId(next_id), StreamHash([1; 8]));
                 }
@@ -43,7 +44,7 @@ pub fn viewer(data: &[u8]) {
             }
             // It lost some, and says so.
             1 => {
-                if let Some(at) = run.legs.get_mut(&leg) {
+                if let Some(Leg { at, .. }) = run.legs.get_mut(&leg) {
                     *at += u64::from(op >> 3) % 4;
                     let stream = if honest { [1; 8] } else { [op >> 5; 8] };
                     run.position(leg, StreamHash(stream));
@@ -64,10 +65,20 @@ pub fn viewer(data: &[u8]) {
     }
 }
 
+/// A server that delivers.
+#[derive(Default)]
+struct Leg {
+    /// Where it stands in the source.
+    at: u64,
+    /// The configuration that it sent last.
+    config: Option<u8>,
+}
+
 struct Run {
     viewer: Viewer,
-    /// Where each leg's server stands in the source.
-    legs: BTreeMap<LegId, u64>,
+    legs: BTreeMap<LegId, Leg>,
+    /// The configuration that came out last.
+    config: Option<u8>,
     /// The source's number of the last message that came out.
     last: Option<u64>,
     count: u64,
@@ -78,19 +89,20 @@ struct Run {
 
 impl Run {
     fn position(&mut self, leg: LegId, stream: StreamHash) {
-        let Some(index) = self.legs.get(&leg).copied() else { return };
+        let Some(index) = self.legs.get(&leg).map(|leg| leg.at) else { return };
         let position = Position { index, keyframes: index / 4, timestamp: Timestamp::ZERO };
         self.viewer.position(leg, PlayPosition { stream, position });
     }
 
     fn deliver(&mut self, leg: LegId, many: u64) {
-        let Some(at) = self.legs.get_mut(&leg) else { return };
+        let Some(Leg { at, config }) = self.legs.get_mut(&leg) else { return };
         self.delivered += many as usize;
         for _ in 0..many {
             let message = source(*at, *at);
-            if *at % 4 == 0 {
-                // Configuration is in force again and again, and stands before a keyframe.
-                let header = Bytes::copy_from_slice(&[0x17, 0, 0, 0, 0, (*at / 8) as u8]);
+            // Before what needs it, as servers do, and before a keyframe again and again.
+            if *at % 4 == 0 || *config != Some(config_of(*at)) {
+                *config = Some(config_of(*at));
+                let header = Bytes::copy_from_slice(&[0x17, 0, 0, 0, 0, config_of(*at)]);
                 let _ =
                     self.viewer.message(leg, MediaMessage::new(TrackKind::Video, message.timestamp, header));
             }
@@ -114,10 +126,11 @@ impl Run {
                         self.media(&message);
                     }
                 }
+                Output::Media(message) => self.config = message.payload.last().copied(),
                 Output::Joined(join) if self.honest => {
                     assert!(join.missing.is_some(), "the indexes tell");
                 }
-                Output::Media(_) | Output::Leads(_) | Output::Joined(_) => {}
+                Output::Leads(_) | Output::Joined(_) => {}
             }
         }
         assert!(bytes <= 2 * MAX_HELD_BYTES, "more than can be held comes out at once");
@@ -132,6 +145,7 @@ impl Run {
         let number = message.timestamp.as_millis() / 10;
         assert_eq!(*message, source(number.into(), number.into()), "byte for byte");
         let number = u64::from(number);
+        assert_eq!(self.config, Some(config_of(number)), "what decodes {number}");
         if let Some(last) = self.last {
             assert!(number > last, "{number} after {last}");
             self.missing += number - last - 1;
@@ -145,6 +159,11 @@ impl Run {
         let last = self.viewer.last()?;
         self.last.map(|number| (number * 10) as u32).filter(|ms| *ms <= last.as_millis())
     }
+}
+
+/// The source's configuration at this message: another every eight.
+fn config_of(number: u64) -> u8 {
+    (number / 8) as u8
 }
 
 /// The source's message of this number: every fourth a keyframe, and as many sound.

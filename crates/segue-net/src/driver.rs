@@ -12,7 +12,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use segue_proto::Moment;
 use segue_proto::client::{Action, Closed, ConnId, DialError, Machine};
 use segue_proto::outqueue::OutQueue;
@@ -246,7 +246,7 @@ impl WriteSide {
 }
 
 enum Read {
-    Data(bytes::Bytes),
+    Data(Bytes),
     Closed(Closed),
     Nothing,
 }
@@ -277,7 +277,12 @@ impl Conn {
                 self.ended = true;
                 Read::Closed(Closed::Eof)
             }
-            Ok(_) => Read::Data(self.buffer.split().freeze()),
+            Ok(_) => {
+                // A copy of its own size: what is kept of it must not keep a whole buffer.
+                let data = Bytes::copy_from_slice(&self.buffer);
+                self.buffer.clear();
+                Read::Data(data)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
             Err(_) => {
                 self.ended = true;

@@ -12,7 +12,8 @@ pub const MAX_ENDED: usize = 64;
 pub const MAX_ENDED_BYTES: usize = 128 << 20;
 /// How long each is kept.
 pub const KEEP_ENDED: Duration = Duration::from_secs(15);
-/// Bytes that may wait for a viewer before the log is read on for it.
+/// Bytes that may wait for a viewer before the log is read on for it: one message and the configuration before it may go
+/// past that. What waits is the log's own payloads; beside them a viewer keeps the configuration that it was sent last.
 pub const VIEWER_QUEUE_BYTES: usize = 256 * 1024;
 /// A viewer whose queue makes no progress for this long is dropped.
 pub const VIEWER_STALL: Duration = Duration::from_secs(15);
@@ -39,9 +40,6 @@ pub const MAX_CHECKPOINTS: usize = 1024;
 /// Messages of a replaced publisher that are looked for in the log, whether its successor brought them; what comes after
 /// so many counts as lost unseen.
 pub const MAX_LOOKS: u64 = 1024;
-/// A payload of fewer bytes is copied before the log keeps it: it may be a slice of a read of 64 KiB of which the log keeps
-/// nothing else. So the log keeps at most twice what it counts.
-pub const OWN_BELOW: usize = 32 * 1024;
 /// Kernel's patience with a peer that acknowledges nothing.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection is silent before the kernel probes it, and between probes.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::leg::Position;
-use crate::media::{Config, Content, MediaMessage, TrackKind};
+use crate::media::{Config, ConfigSet, Content, MediaMessage, TrackKind};
 use crate::time::Moment;
 use crate::timestamp::Timestamp;
 
@@ -19,29 +19,6 @@ pub const MAX_SPAN: Duration = Duration::from_secs(30);
 pub const MAX_BYTES: usize = 64 << 20;
 /// What a message costs beside its payload, so that empty messages are bounded too.
 const MESSAGE_COST: usize = 96;
-/// Tracks that a [`ConfigSet`] remembers at most.
-pub const MAX_CONFIGS: usize = crate::media::ConfigSet::MAX;
-
-/// The configuration in force at one place of a stream: see [`media::ConfigSet`](crate::media::ConfigSet), which it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConfigSet(crate::media::ConfigSet);
-
-impl ConfigSet {
-    /// Takes `message` in, if it is configuration and fits. Returns whether something changed.
-    pub fn apply(&mut self, message: &MediaMessage) -> bool {
-        self.0.set(message, &message.info())
-    }
-
-    /// The messages, in the order to send them.
-    pub fn messages(&self) -> impl Iterator<Item = &MediaMessage> {
-        self.0.messages()
-    }
-
-    /// Those of this set that one who has `other` lacks.
-    pub fn newer_than(&self, other: &Self) -> Vec<MediaMessage> {
-        self.0.changed_since(&other.0).cloned().collect()
-    }
-}
 
 /// One message of the buffer.
 #[derive(Clone, Debug)]
@@ -157,7 +134,7 @@ impl Replay {
         let before = serial.saturating_sub(self.first);
         for entry in self.entries.iter().take(usize::try_from(before).unwrap_or(usize::MAX)) {
             if !entry.is_media {
-                set.apply(&entry.message);
+                set.set(&entry.message, &entry.message.info());
             }
         }
         set
@@ -210,7 +187,7 @@ impl Replay {
             self.first += 1;
             self.bytes -= entry.message.payload.len() + MESSAGE_COST;
             if !entry.is_media {
-                self.base.apply(&entry.message);
+                self.base.set(&entry.message, &entry.message.info());
             }
             if self.boundaries.front().is_some_and(|&boundary| boundary < self.first) {
                 self.boundaries.pop_front();
@@ -356,6 +333,23 @@ mod tests {
         assert_eq!(replay.first(), 2, "one past it a whole GOP goes");
     }
 
+    /// Configuration counts like any message, and of what went by only what is in force stays.
+    #[test]
+    fn i3_large_configuration_between_tiny_frames_is_bounded() {
+        let mut replay = Replay::default();
+        for n in 0..400u32 {
+            let mut payload = [&b"\x02\0\x0aonMetaData"[..], &n.to_be_bytes()].concat();
+            payload.resize(512 << 10, 0);
+            replay.push(MediaMessage::new(TrackKind::Data, Timestamp::ZERO, payload.into()), at(n.into()));
+            replay.push(video(n % 10 == 0, n, 9), at(n.into()));
+            replay.trim(0);
+            let entries: usize = replay.entries.iter().map(|entry| entry.message.payload.len()).sum();
+            let base: usize = replay.base.messages().map(|message| message.payload.len()).sum();
+            assert!(entries <= MAX_BYTES && base <= ConfigSet::MAX_BYTES, "{entries} and {base} bytes");
+        }
+        assert!(replay.first() > 0);
+    }
+
     #[test]
     fn h01_of_an_endless_gop_single_messages_go() {
         let mut replay = Replay::default();
@@ -363,19 +357,5 @@ mod tests {
         replay.trim(0);
         assert_eq!(replay.first(), 10);
         assert_eq!(replay.boundary_before(u64::MAX), None);
-    }
-
-    #[test]
-    fn configurations_are_bounded() {
-        let mut set = ConfigSet::default();
-        let header = |track: u8| {
-            let payload = [b"\x96\x00avc1".as_slice(), &[track]].concat();
-            MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload.into())
-        };
-        for track in 0..=MAX_CONFIGS as u8 {
-            assert_eq!(set.apply(&header(track)), usize::from(track) < MAX_CONFIGS);
-        }
-        assert_eq!(set.messages().count(), MAX_CONFIGS);
-        assert!(!set.apply(&header(0)), "an identical repeat changes nothing");
     }
 }

@@ -10,9 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sha2::{Digest, Sha256};
 
-use crate::handover::replay::ConfigSet;
 use crate::leg::{PlayPosition, StreamHash};
-use crate::media::{Config, Content, MediaMessage, TrackKind};
+use crate::media::{Config, ConfigSet, Content, MediaMessage, TrackKind};
 use crate::session::Resume;
 use crate::timestamp::Timestamp;
 
@@ -97,6 +96,9 @@ struct Leg {
     cursors: BTreeMap<TrackKey, Cursor>,
     held: VecDeque<Item>,
     held_bytes: usize,
+    /// The first of what is held in short, once it was looked at: it may wait, and be looked at again with each message of
+    /// the other leg.
+    first: Option<Mark>,
     /// Whether it needs no other leg any more.
     leads: bool,
     /// Whether something of it was put out.
@@ -181,6 +183,7 @@ impl Viewer {
             cursors: BTreeMap::new(),
             held: VecDeque::new(),
             held_bytes: 0,
+            first: None,
             leads: false,
             delivered: false,
             overlap: 0,
@@ -257,13 +260,13 @@ impl Viewer {
         let info = message.info();
         if let Content::Config(config) = info.content {
             if config != Config::LegHeader {
-                leg.config_changed |= leg.config.apply(&message);
+                leg.config_changed |= leg.config.set(&message, &info);
             }
             leg.pop();
             return true;
         }
         let key = (message.kind, info.track);
-        let mark = mark(&message);
+        let mark = *leg.first.get_or_insert_with(|| mark(&message));
         match self.judge(leg, key, mark, is_main) {
             Verdict::Ahead(_) if !is_main => return false,
             Verdict::Repeat => {
@@ -340,9 +343,10 @@ impl Viewer {
             }
         }
         if std::mem::take(&mut leg.config_changed) {
-            for mut config in leg.config.newer_than(&self.config) {
+            let changed: Vec<_> = leg.config.changed_since(&self.config).cloned().collect();
+            for mut config in changed {
                 config.timestamp = message.timestamp;
-                self.config.apply(&config);
+                self.config.set(&config, &config.info());
                 self.out.push_back(Output::Media(config));
             }
         }
@@ -359,6 +363,7 @@ impl Viewer {
 
 impl Leg {
     fn pop(&mut self) {
+        self.first = None;
         if let Some(item) = self.held.pop_front() {
             let payload = if let Item::Message(message) = &item { message.payload.len() } else { 0 };
             self.held_bytes -= MESSAGE_COST + payload;
@@ -391,6 +396,8 @@ impl Marks {
 }
 
 fn mark(message: &MediaMessage) -> Mark {
+    #[cfg(test)]
+    tests::HASHED.with(|hashed| hashed.set(hashed.get() + 1));
     let digest = Sha256::digest(&message.payload);
     let mut short = [0; 8];
     short.iter_mut().zip(digest).for_each(|(to, from)| *to = from);

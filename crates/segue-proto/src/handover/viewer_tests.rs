@@ -1,7 +1,14 @@
 //! Legs that meet, by index and by alignment.
 
+use std::cell::Cell;
+
 use super::*;
 use crate::leg::Position;
+
+thread_local! {
+    /// Payloads that were hashed in this test.
+    pub(super) static HASHED: Cell<u64> = const { Cell::new(0) };
+}
 
 const A: LegId = LegId(1);
 const B: LegId = LegId(2);
@@ -287,4 +294,55 @@ fn a_server_that_skips_to_the_end_of_counting_again_and_again_overflows_nothing(
         }
     }
     assert_eq!(viewer.missing(), u64::MAX);
+}
+
+/// What waits is long, and the other leg's messages are many.
+#[test]
+fn a_message_that_waits_is_hashed_once() {
+    let mut viewer = Viewer::new();
+    viewer.begin(A);
+    feed(&mut viewer, A, (0..5).map(video));
+    viewer.begin(B);
+    feed(&mut viewer, B, (90..95).map(video));
+    HASHED.set(0);
+    feed(&mut viewer, A, (5..55).map(video));
+    assert_eq!(HASHED.get(), 50, "those that came, and no other");
+    viewer.end(A);
+    assert_eq!(drain(&mut viewer), format!("{} >2 {}", expect('v', 0..55), expect('v', 90..95)));
+    assert_eq!(HASHED.get(), 50 + 4, "the first of those that waited was known");
+}
+
+/// Configuration that waits is counted, what was put out is bounded by [`ConfigSet`].
+#[test]
+fn i3_large_configuration_between_tiny_frames_is_bounded() {
+    let metadata = |n: u32| {
+        let mut payload = [&b"\x02\0\x0aonMetaData"[..], &n.to_be_bytes()].concat();
+        payload.resize(1 << 20, 0);
+        MediaMessage::new(TrackKind::Data, Timestamp::ZERO, payload.into())
+    };
+    let mut viewer = indexed();
+    viewer.begin(B);
+    viewer.position(B, position(100));
+    let mut held_too_much = 0;
+    for n in 0..80 {
+        for message in [metadata(n), video(100 + n)] {
+            held_too_much += u32::from(viewer.message(B, message).is_err());
+        }
+        viewer.message(A, metadata(n)).unwrap();
+        viewer.message(A, video(25 + n % 10)).unwrap();
+        viewer.out.clear();
+        let bytes = |messages: &mut dyn Iterator<Item = &MediaMessage>| -> usize {
+            messages.map(|message| message.payload.len()).sum()
+        };
+        for leg in [&viewer.main, &viewer.next].into_iter().flatten() {
+            let held = leg.held.iter().filter_map(|item| match item {
+                Item::Message(message) => Some(message),
+                Item::Position(_) => None,
+            });
+            assert!(bytes(&mut { held }) <= MAX_HELD_BYTES);
+            assert!(bytes(&mut leg.config.messages()) <= ConfigSet::MAX_BYTES);
+        }
+        assert!(bytes(&mut viewer.config.messages()) <= ConfigSet::MAX_BYTES);
+    }
+    assert_eq!(held_too_much, 1);
 }

@@ -165,6 +165,8 @@ pub struct Counts {
 }
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod config_tests;
 #[cfg(test)]
 mod tests;

@@ -18,8 +18,9 @@ pub struct Bounds {
     pub min_gops: usize,
     /// At least so much media stays, by timestamp and by arrival.
     pub min_span: Duration,
-    /// Bytes that stay at most, payloads and [`ENTRY_COST`] for each message: this bound wins over the other two, even
-    /// inside a GOP.
+    /// Bytes that stay at most: payloads, [`ENTRY_COST`] for each message, and each configuration that some message is
+    /// decoded with. This bound wins over the other two, even inside a GOP; only the newest message stays whatever it
+    /// costs, with its configuration (at most [`ConfigSet::MAX_BYTES`](crate::media::ConfigSet::MAX_BYTES)).
     pub max_bytes: usize,
 }
 
@@ -122,13 +123,19 @@ impl Ring {
     pub(super) fn push(&mut self, entry: Entry, bounds: &Bounds) {
         debug_assert_eq!(entry.seq, self.next_seq);
         self.next_seq = entry.seq + 1;
-        self.bytes += entry.message.payload.len() + ENTRY_COST;
+        self.bytes += Self::cost(&entry, self.last());
         if entry.starts_gop {
             self.gops.push_back(entry.seq);
         }
         self.coded_video += usize::from(entry.is_coded_video());
         self.entries.push_back(Arc::new(entry));
         self.trim(bounds);
+    }
+
+    /// What `entry` costs beside that neighbour: entries with the same configuration, which follow one another, share it.
+    fn cost(entry: &Entry, neighbour: Option<&Arc<Entry>>) -> usize {
+        let shared = neighbour.is_some_and(|other| Arc::ptr_eq(&other.headers, &entry.headers));
+        entry.message.payload.len() + ENTRY_COST + if shared { 0 } else { entry.headers.bytes() }
     }
 
     fn trim(&mut self, bounds: &Bounds) {
@@ -153,7 +160,7 @@ impl Ring {
     fn drop_to(&mut self, seq: u64) {
         while self.entries.len() > 1 && self.first_seq() < seq {
             if let Some(entry) = self.entries.pop_front() {
-                self.bytes -= entry.message.payload.len() + ENTRY_COST;
+                self.bytes -= Self::cost(&entry, self.entries.front());
                 self.coded_video -= usize::from(entry.is_coded_video());
             }
         }

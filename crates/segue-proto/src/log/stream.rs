@@ -84,7 +84,8 @@ impl Stream {
         self.ring.next_seq()
     }
 
-    /// Bytes that the log holds: payloads, and [`ENTRY_COST`](super::ENTRY_COST) for each message.
+    /// Bytes that the log holds: payloads, [`ENTRY_COST`](super::ENTRY_COST) for each message, and the configurations that
+    /// they are decoded with, each once.
     pub fn bytes(&self) -> usize {
         self.ring.bytes()
     }

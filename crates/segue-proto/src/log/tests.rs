@@ -53,7 +53,15 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn new() -> Self {
-        Self { stream: Stream::new(Config::default(), [1; 16]), now: at(1000) }
+        Self::with(Config::default())
+    }
+
+    pub(super) fn with(config: Config) -> Self {
+        Self { stream: Stream::new(config, [1; 16]), now: at(1000) }
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.now
     }
 
     pub(super) fn publish(&mut self, conn: u64, segue: bool) {
@@ -79,7 +87,7 @@ impl Fixture {
         self.stream.end(ConnId(conn), end, self.now);
     }
 
-    fn later(&mut self, by: Duration) {
+    pub(super) fn later(&mut self, by: Duration) {
         self.now = self.now + by;
         self.stream.handle_timeout(self.now);
     }

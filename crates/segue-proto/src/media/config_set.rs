@@ -1,6 +1,8 @@
 //! The configuration in force: what a reader who comes later must be sent before media. A server keeps it beside its
 //! log, a publisher beside its replay buffer.
 
+use bytes::Bytes;
+
 use super::{Config, Content, MediaMessage, TagInfo, TrackKind};
 
 /// The configuration in force at a point of the stream: for each kind of it and each track the newest message, in an
@@ -31,10 +33,21 @@ impl Slot {
     }
 }
 
+/// What a slot costs beside its payload, its share of the list and of the allocation around it included.
+const SLOT_COST: usize = 128;
+
+/// Whether they are equal; those of one message are known to be without a look at their bytes.
+fn same(a: &Bytes, b: &Bytes) -> bool {
+    (a.as_ptr() == b.as_ptr() && a.len() == b.len()) || a == b
+}
+
 impl ConfigSet {
     /// Tracks that are remembered at most, all kinds of configuration together; E-RTMP allows 256 of audio and of video
     /// each, real streams have a handful.
     pub const MAX: usize = 64;
+    /// Bytes of payload that are remembered at most, all messages together. Real ones have some kilobytes; the longest are
+    /// metadata with the index of a long file.
+    pub const MAX_BYTES: usize = 1 << 20;
 
     /// The messages, metadata first, then sequence headers and what belongs to them.
     pub fn messages(&self) -> impl Iterator<Item = &MediaMessage> {
@@ -44,7 +57,7 @@ impl ConfigSet {
     /// The messages that `known` lacks or has otherwise: what a reader must be sent when it comes from there.
     pub fn changed_since<'a>(&'a self, known: &'a Self) -> impl Iterator<Item = &'a MediaMessage> {
         let differs = |slot: &Slot| {
-            !known.slots.iter().any(|k| k.is(slot) && k.message.payload == slot.message.payload)
+            !known.slots.iter().any(|k| k.is(slot) && same(&k.message.payload, &slot.message.payload))
         };
         // A message of many tracks that must be sent sets back those of its tracks that have a newer one, known or not:
         // that comes again behind it.
@@ -64,7 +77,9 @@ impl ConfigSet {
         slots
             .filter(move |slot| {
                 let same = last.replace(slot).is_some_and(|last| {
-                    last.many && last.group == slot.group && last.message.payload == slot.message.payload
+                    last.many
+                        && last.group == slot.group
+                        && same(&last.message.payload, &slot.message.payload)
                 });
                 !same
             })
@@ -72,7 +87,8 @@ impl ConfigSet {
     }
 
     /// Takes a configuration message. Returns whether anything changed: an identical repeat is no change, and a
-    /// message that is no configuration, or whose tracks do not fit below [`MAX`](Self::MAX), is not taken.
+    /// message that is no configuration, or whose tracks do not fit below [`MAX`](Self::MAX) or whose bytes below [`MAX_BYTES`](Self::MAX_BYTES), is not taken:
+    /// what was in force stays.
     pub fn set(&mut self, message: &MediaMessage, info: &TagInfo) -> bool {
         let Content::Config(config) = info.content else { return false };
         if config == Config::LegHeader {
@@ -93,7 +109,12 @@ impl ConfigSet {
                 .zip(&olds)
                 .all(|(slot, old)| old.and_then(|at| self.slots.get(at)).is_some_and(|old| test(old, slot)))
         };
-        let changed = !all(|old, new| old.message.payload == new.message.payload);
+        let changed = !all(|old, new| same(&old.message.payload, &new.message.payload));
+        let others = || self.slots.iter().filter(|s| !slots.iter().any(|slot| slot.is(s)));
+        let bytes = payload_bytes(self.each(others())).saturating_add(message.payload.len());
+        if changed && bytes > Self::MAX_BYTES {
+            return false;
+        }
         if !changed || all(|old, new| !old.many && !new.many) {
             for (slot, at) in slots.into_iter().zip(olds) {
                 if let Some(place) = at.and_then(|at| self.slots.get_mut(at)) {
@@ -102,8 +123,7 @@ impl ConfigSet {
             }
             return changed;
         }
-        let kept = self.slots.iter().filter(|s| !slots.iter().any(|slot| slot.is(s))).count();
-        if kept.saturating_add(slots.len()) > Self::MAX {
+        if others().count().saturating_add(slots.len()) > Self::MAX {
             return false;
         }
         self.slots.retain(|s| !slots.iter().any(|slot| slot.is(s)));
@@ -112,10 +132,19 @@ impl ConfigSet {
         true
     }
 
+    /// Bytes that it keeps: payloads, each once, and what each track costs beside.
+    pub fn bytes(&self) -> usize {
+        payload_bytes(self.messages()).saturating_add(self.slots.len().saturating_mul(SLOT_COST))
+    }
+
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
+}
+
+fn payload_bytes<'a>(messages: impl Iterator<Item = &'a MediaMessage>) -> usize {
+    messages.fold(0, |sum, message| sum.saturating_add(message.payload.len()))
 }
 
 #[cfg(test)]
@@ -129,7 +158,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn message(kind: TrackKind, payload: &'static [u8]) -> MediaMessage {
-        MediaMessage::new(kind, Timestamp::ZERO, bytes::Bytes::from_static(payload))
+        MediaMessage::new(kind, Timestamp::ZERO, Bytes::from_static(payload))
     }
 
     fn set(headers: &mut ConfigSet, m: &MediaMessage) -> bool {
@@ -192,11 +221,11 @@ mod tests {
         MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload.into())
     }
 
-    fn payloads<'a>(messages: impl Iterator<Item = &'a MediaMessage>) -> Vec<bytes::Bytes> {
+    fn payloads<'a>(messages: impl Iterator<Item = &'a MediaMessage>) -> Vec<Bytes> {
         messages.map(|m| m.payload.clone()).collect()
     }
 
-    fn of(messages: &[&MediaMessage]) -> Vec<bytes::Bytes> {
+    fn of(messages: &[&MediaMessage]) -> Vec<Bytes> {
         payloads(messages.iter().copied())
     }
 
@@ -240,6 +269,35 @@ mod tests {
         assert_eq!(headers.messages().count(), 1);
     }
 
+    /// A sequence header of track `track`, so long.
+    fn long(track: u8, len: usize) -> MediaMessage {
+        let mut payload = [&b"\x96\x00avc1"[..], &[track]].concat();
+        payload.resize(len, track);
+        MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload.into())
+    }
+
+    #[test]
+    fn bytes_fit_or_are_not_taken() {
+        let half = ConfigSet::MAX_BYTES / 2;
+        let mut headers = ConfigSet::default();
+        assert!(set(&mut headers, &long(0, half)) && set(&mut headers, &long(1, half)), "at the bound");
+        assert_eq!(headers.bytes(), ConfigSet::MAX_BYTES + 2 * SLOT_COST);
+        let full = headers.clone();
+        assert!(!set(&mut headers, &long(1, half + 1)), "one past it");
+        assert!(!set(&mut headers, &long(2, 7)));
+        assert_eq!(headers, full, "what was in force stays");
+        assert!(set(&mut headers, &long(1, 7)) && set(&mut headers, &long(2, half - 7)));
+        assert!(!set(&mut ConfigSet::default(), &long(0, ConfigSet::MAX_BYTES + 1)));
+    }
+
+    #[test]
+    fn a_message_of_many_tracks_counts_once() {
+        let all = start(&[0, 1, 2], 1);
+        let mut headers = ConfigSet::default();
+        assert!(set(&mut headers, &all));
+        assert_eq!(headers.bytes(), all.payload.len() + 3 * SLOT_COST);
+    }
+
     #[test]
     fn leg_headers_and_frames_are_not_configuration_to_keep() {
         let mut headers = ConfigSet::default();
@@ -249,7 +307,7 @@ mod tests {
     }
 
     /// What a decoder has of each track after these messages, in order.
-    fn decoded<'a>(messages: impl Iterator<Item = &'a MediaMessage>) -> BTreeMap<u8, bytes::Bytes> {
+    fn decoded<'a>(messages: impl Iterator<Item = &'a MediaMessage>) -> BTreeMap<u8, Bytes> {
         messages.flat_map(|m| m.tracks().map(|track| (track, m.payload.clone()))).collect()
     }
 

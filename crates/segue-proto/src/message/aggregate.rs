@@ -73,6 +73,11 @@ impl Parts {
         self.fault
     }
 
+    /// Bytes left to be taken apart.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether nothing is left to be taken.
     pub fn is_over(&self) -> bool {
         self.rest.is_empty()

@@ -50,6 +50,9 @@ impl Conn {
         if self.is_gone() {
             return;
         }
+        if let (aggregates @ 2.., _) = self.session.faulty_aggregates() {
+            tracing::warn!(peer = %self.peer, aggregates, "its aggregate messages were not what they said");
+        }
         let by_drain = self.closing.is_some_and(|closing| closing.by_drain);
         self.leave(core, if by_drain { Leaving::Cut } else { Leaving::Lost }, now);
         self.file_record(core, false);

@@ -59,6 +59,8 @@ pub(super) struct Conn {
     pub(super) peer_ended: bool,
     /// The session gave up: nothing more is fed to it.
     pub(super) deaf: bool,
+    /// It was said that aggregates of this connection are not what they say: once, however many come.
+    pub(super) fault_said: bool,
     /// When the out queue last moved, or began to wait.
     pub(super) progress: Moment,
     pub(super) waiting: bool,
@@ -81,6 +83,7 @@ impl Conn {
             taken: 0,
             peer_ended: false,
             deaf: false,
+            fault_said: false,
             progress: now,
             waiting: false,
             busy: false,
@@ -109,6 +112,7 @@ impl Conn {
                 Err(error) => return self.failed(core, &error, now),
             }
         }
+        self.say_fault();
         match &self.role {
             Role::Publisher(_) => self.checkpoint(now),
             _ if self.closing.is_none() => {
@@ -117,6 +121,15 @@ impl Conn {
             }
             // What follows a refused publish is not taken.
             _ => {}
+        }
+    }
+
+    /// Nothing of it ends a connection, and each of its messages may be one: the first is worth a line.
+    fn say_fault(&mut self) {
+        if let (1.., Some(fault)) = self.session.faulty_aggregates()
+            && !std::mem::replace(&mut self.fault_said, true)
+        {
+            tracing::warn!(peer = %self.peer, ?fault, "an aggregate message is not what it says");
         }
     }
 

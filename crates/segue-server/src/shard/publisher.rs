@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use segue_proto::handover::record::HandoverResult;
 use segue_proto::leg::LegHeader;
 use segue_proto::session::GoAwaySignal;
@@ -11,7 +10,7 @@ use segue_proto::{MediaMessage, Moment};
 
 use super::Core;
 use super::conn::{Conn, Role};
-use crate::config::{MAX_LOOKS, OWN_BELOW};
+use crate::config::MAX_LOOKS;
 use crate::hub::Leaving;
 
 /// A client of type 32 alone is told just after a keyframe, so that it has a whole GOP to read the signal in; it is
@@ -84,7 +83,6 @@ impl Conn {
             }
             return state.log.append(id, message, now);
         }
-        let message = owned(message);
         let boundary = state.log.is_boundary(&message);
         if boundary && state.cuts_now(now) && state.log.publisher() == Some(id) {
             drop(state);
@@ -275,12 +273,4 @@ impl Conn {
         }
         self.acknowledge(now);
     }
-}
-
-/// `message` in memory of its own, if it is short.
-fn owned(message: MediaMessage) -> MediaMessage {
-    if message.payload.len() >= OWN_BELOW {
-        return message;
-    }
-    MediaMessage { payload: Bytes::copy_from_slice(&message.payload), ..message }
 }

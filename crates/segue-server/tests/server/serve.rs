@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use segue_proto::MediaMessage;
 use segue_proto::session::Resume;
 use segue_proto::session::client::Event;
-use segue_proto::{MediaMessage, Timestamp, TrackKind};
 use segue_server::config::{
-    KEEP_ENDED, LINGER, MAX_ENDED, MAX_HANDOVERS, MAX_PARKED, OWN_BELOW, PARK, VIEWER_QUEUE_BYTES,
-    VIEWER_STALL,
+    KEEP_ENDED, LINGER, MAX_ENDED, MAX_HANDOVERS, MAX_PARKED, PARK, VIEWER_QUEUE_BYTES, VIEWER_STALL,
 };
 
 use segue_server::hub::{StreamKey, Watch, conn_id};
@@ -451,28 +449,6 @@ fn a_timer_of_a_stream_keeps_none_that_was_let_go() {
         w.end(publisher);
     }
     assert_eq!(slot.strong_count(), 0);
-}
-
-/// A read is one buffer, and what the log keeps of it must not keep the rest.
-#[test]
-fn i3_the_log_keeps_no_read_for_a_byte_of_it() {
-    let mut w = World::new();
-    let publisher = w.publish("cam", PLAIN);
-    for (len, shares) in [(1, false), (OWN_BELOW - 1, false), (OWN_BELOW, true)] {
-        let payload = Bytes::from(vec![0x27; len]);
-        let message = MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload);
-        let session = &mut w.client(publisher).session;
-        session.send_media(&message);
-        let mut read = Vec::new();
-        while let Some(bytes) = session.out().pop() {
-            read.extend_from_slice(&bytes);
-        }
-        let (read, before) = (Bytes::from(read), w.hub.streams()[0].lock().log.next_seq());
-        w.shard.received(publisher, read.clone(), w.now);
-        w.run();
-        assert_eq!(w.hub.streams()[0].lock().log.next_seq(), before + 1, "{len} bytes are in the log");
-        assert_eq!(!read.is_unique(), shares, "{len} bytes");
-    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::handshake;
 use crate::leg::LegHeader;
 use crate::media::{Config as MediaConfig, Content, MediaMessage};
+use crate::message::aggregate::Fault;
 use crate::message::command::Command;
 use crate::message::control::Control;
 use crate::message::user_control::UserControl;
@@ -258,6 +259,13 @@ impl Session {
     /// Bytes after the handshake, up to the end of the last message that was polled.
     pub fn consumed(&self) -> u64 {
         self.reader.consumed()
+    }
+
+    /// How many aggregate messages (type 22) were not what they said, and what was wrong with the last. Nothing of it ends
+    /// the session; what of them could be read was given as any other message. Counted since the session began or was
+    /// restored.
+    pub fn faulty_aggregates(&self) -> (u64, Option<Fault>) {
+        self.reader.faulty()
     }
 
     /// The bytes that wait to be written.

@@ -392,6 +392,8 @@ fn an_aggregate_is_published_as_what_it_holds() {
     foreign.message(csid::VIDEO, &nested).unwrap();
     foreign.media(&video(200, false, 9)).unwrap();
     assert!(matches!(foreign.take_events()[..], [server::Event::Media { .. }]), "neither is an end");
+    // What was cut short, twice; that another aggregate is skipped is no fault.
+    assert_eq!(foreign.server.faulty_aggregates(), (2, Some(aggregate::Fault::CutShort)));
 }
 
 #[test]
