@@ -87,6 +87,10 @@ impl Message {
                 _ => panic!("a legacy codec: first byte {first:#x}"),
             };
             let packet = rest.byte();
+            if tag.kind == VIDEO && packet != CODED_FRAMES {
+                // Legacy AVC has a composition time everywhere (E.4.3.1), E-RTMP with coded frames alone.
+                assert_eq!(rest.take(3), [0; 3], "the composition time of no frame");
+            }
             let parts = vec![Part { id: 0, codec, data: rest.0.to_vec() }];
             return Self { kind: tag.kind, key, packet, nanos: None, form: Form::Clear, parts };
         }
@@ -172,12 +176,13 @@ impl Message {
     fn clear(&self, first: u8) -> Vec<u8> {
         let [part] = self.parts.as_slice() else { panic!("tracks in the clear: {self:?}") };
         assert_eq!((part.id, self.nanos), (0, None), "a legacy tag can't say so");
-        let first = match &part.codec {
-            b"avc1" => first & 0x70 | 7,
-            b"mp4a" => 0xaf,
+        let head = match &part.codec {
+            b"avc1" if self.packet == CODED_FRAMES => vec![first & 0x70 | 7, self.packet],
+            b"avc1" => vec![first & 0x70 | 7, self.packet, 0, 0, 0],
+            b"mp4a" => vec![0xaf, self.packet],
             other => panic!("{other:?} has no legacy form"),
         };
-        [&[first, self.packet], part.data.as_slice()].concat()
+        [head, part.data.clone()].concat()
     }
 
     /// Whether it says how to decode what follows.
@@ -232,6 +237,9 @@ mod tests {
         let avc = read(VIDEO, b"\x27\x01\0\0\0\0\0\x05\x1c\x41");
         assert!(avc.is_coded() && !avc.key && avc.form == Form::Clear);
         assert_eq!(avc.parts, [part(0, b"avc1", b"\0\0\0\0\0\x05\x1c\x41")]);
+        let header = read(VIDEO, b"\x17\x00\0\0\0\x01\x42\xc0");
+        assert!(header.is_sequence_start() && header.parts == [part(0, b"avc1", b"\x01\x42\xc0")]);
+        assert_eq!(header.body(), b"\x17\x00\0\0\0\x01\x42\xc0");
         let header = read(VIDEO, b"\x96\x00hvc1\x01\x01\x01\x60");
         assert!(header.is_sequence_start() && !header.is_media() && header.form == Form::OneTrack);
         assert_eq!(header.parts, [part(1, b"hvc1", b"\x01\x01\x60")]);

@@ -122,9 +122,19 @@ impl Tape {
     }
 }
 
+/// How the sequence starts come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Headers {
+    /// One a message. FFmpeg 9 reads no others: of a sequence start of many tracks it takes the first, and what follows
+    /// for a broken file.
+    Apart,
+    /// In all three forms, as the frames.
+    Shared,
+}
+
 /// Writes the source to `path`. Its keyframes lie apart: every 15 pictures of video 0, every 11 of 1, every 13 of 2.
 /// Video 0 and audio 0 come in the clear, but where video 0 shares a message.
-pub fn synthetic(path: PathBuf, seconds: u32) -> Clip {
+pub fn synthetic(path: PathBuf, seconds: u32, headers: Headers) -> Clip {
     let x264 = ["libx264", "-threads", "1"];
     let x265 = ["libx265", "-x265-params", "log-level=none:bframes=0:scenecut=0:open-gop=0"];
     let videos = [
@@ -141,9 +151,16 @@ pub fn synthetic(path: PathBuf, seconds: u32) -> Clip {
     let mut tape = Tape { tags: vec![Tag { kind: 18, timestamp: 0, body: metadata() }] };
     tape.headers(Form::Clear, &[&videos[0]]);
     tape.headers(Form::Clear, &[&aac]);
-    tape.headers(Form::ManyCodecs, &[&videos[1], &videos[2]]);
-    tape.headers(Form::ManyTracks, &[&audios[0], &audios[1]]);
-    tape.headers(Form::OneTrack, &[&audios[2]]);
+    match headers {
+        Headers::Shared => {
+            tape.headers(Form::ManyCodecs, &[&videos[1], &videos[2]]);
+            tape.headers(Form::ManyTracks, &[&audios[0], &audios[1]]);
+            tape.headers(Form::OneTrack, &[&audios[2]]);
+        }
+        Headers::Apart => {
+            videos[1..].iter().chain(&audios).for_each(|track| tape.headers(Form::OneTrack, &[track]));
+        }
+    }
 
     let pictures = videos.iter().map(|track| track.frames.len()).min().unwrap_or(0);
     (0..pictures).for_each(|n| pictures_at(&mut tape, n, &videos));
