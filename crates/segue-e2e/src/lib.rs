@@ -10,6 +10,7 @@
 //! directory and every process shows the end of its log.
 
 pub mod bench;
+pub mod books;
 pub mod enhanced;
 pub mod fault_proxy;
 pub mod ffmpeg9;

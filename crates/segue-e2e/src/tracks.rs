@@ -1,9 +1,9 @@
 //! A source of many tracks, made of real frames: three of video and four of audio, each encoded by FFmpeg on its own and
-//! packed here, in all forms that E-RTMP v2 has for them. Beside it the books of any such file, kept track by track.
+//! packed here, in all forms that E-RTMP v2 has for them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::books::Track;
 use crate::enhanced::{
     AUDIO, CODED_FRAMES, CODED_FRAMES_X, Form, FourCc, Message, Part, SEQUENCE_START, VIDEO,
 };
@@ -16,9 +16,6 @@ const FPS: u32 = 15;
 /// Between two frames of Opus and of FLAC, in milliseconds. AAC has frames of 1024 samples, at [`RATE`].
 const AUDIO_STEP: u32 = 20;
 const RATE: u32 = 48_000;
-
-/// A track: FLV's tag type, and the number.
-pub type Track = (u8, u8);
 
 /// One track, encoded.
 struct Encoded {
@@ -252,84 +249,4 @@ fn metadata() -> Vec<u8> {
         object("audioTrackIdInfoMap", &[audio("1", b"Opus"), audio("2", b"Opus"), audio("3", b"fLaC")]),
     ];
     [b"\x02\0\x0aonMetaData\x08\0\0\0\x07", properties.concat().as_slice(), b"\0\0\x09"].concat()
-}
-
-/// What a file holds of each track.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Books {
-    /// By track, in order: timestamp, offset in nanoseconds, packet type, form, bytes.
-    pub media: BTreeMap<Track, Vec<Entry>>,
-    /// By track, the decoder configurations, each where it is another than the one before.
-    pub headers: BTreeMap<Track, Vec<Vec<u8>>>,
-    /// How many media messages came in each form.
-    pub forms: BTreeMap<Form, usize>,
-}
-
-/// One message's part of a track.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Entry {
-    /// Milliseconds.
-    pub timestamp: u32,
-    /// What a modifier adds to it.
-    pub nanos: Option<u32>,
-    /// The packet type.
-    pub packet: u8,
-    /// The message's form.
-    pub form: Form,
-    /// The bytes.
-    pub data: Vec<u8>,
-}
-
-impl Books {
-    /// Of these tags, in order.
-    pub fn of(tags: &[Tag]) -> Self {
-        let mut books = Self::default();
-        for tag in tags.iter().filter(|tag| matches!(tag.kind, AUDIO | VIDEO)) {
-            let message = Message::read(tag);
-            if message.is_media() {
-                *books.forms.entry(message.form).or_default() += 1;
-            }
-            for part in &message.parts {
-                let track = (tag.kind, part.id);
-                if message.is_media() {
-                    let Message { nanos, packet, form, .. } = message;
-                    let entry =
-                        Entry { timestamp: tag.timestamp, nanos, packet, form, data: part.data.clone() };
-                    books.media.entry(track).or_default().push(entry);
-                } else if message.is_sequence_start() {
-                    let headers = books.headers.entry(track).or_default();
-                    if headers.last() != Some(&part.data) {
-                        headers.push(part.data.clone());
-                    }
-                }
-            }
-        }
-        books
-    }
-
-    /// The tracks of which there is media.
-    pub fn tracks(&self) -> BTreeSet<Track> {
-        self.media.keys().copied().collect()
-    }
-}
-
-/// The audio and video messages that are media, in order, as they stand in the file.
-pub fn media(tags: &[Tag]) -> Vec<&Tag> {
-    tags.iter().filter(|tag| matches!(tag.kind, AUDIO | VIDEO) && Message::read(tag).is_media()).collect()
-}
-
-/// Asserts that a leg, or a viewer who joins, is sent what decodes each of these tracks before any frame, and begins
-/// with a keyframe of the track that leads, video 0.
-pub fn assert_begins_well(file: &Path, tags: &[Tag], source: &Books) {
-    let what = file.display();
-    let coded = |tag: &&Tag| matches!(tag.kind, AUDIO | VIDEO) && Message::read(tag).is_coded();
-    let first = tags.iter().position(|tag| coded(&tag)).unwrap_or_else(|| panic!("{what}: no frames"));
-    let (before, after) = tags.split_at(first);
-    assert_eq!(Books::of(before).headers, source.headers, "{what}: the headers before the first frame");
-    assert_eq!(Books::of(after).headers, BTreeMap::new(), "{what}: headers further on");
-    let metadata = before.iter().filter(|tag| tag.body.starts_with(b"\x02\0\x0aonMetaData"));
-    assert_eq!(metadata.count(), 1, "{what}: metadata before the first frame");
-    let picture = tags.iter().filter(coded).map(Message::read).find(|message| message.kind == VIDEO);
-    let picture = picture.unwrap_or_else(|| panic!("{what}: no picture"));
-    assert!(picture.key && picture.parts.iter().any(|part| part.id == 0), "{what}: begins with {picture:?}");
 }

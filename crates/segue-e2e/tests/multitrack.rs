@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use segue_e2e::bench::{Bench, at, wait_for};
+use segue_e2e::books::{Books, Track, assert_begins_well, media};
 use segue_e2e::enhanced::{AUDIO, Form, VIDEO};
 use segue_e2e::fault_proxy::Network;
 use segue_e2e::ffmpeg9::{decodes_without_a_warning, framehash, made, tracks};
@@ -16,7 +17,7 @@ use segue_e2e::ledger::{assert_verified, verify};
 use segue_e2e::process::Proc;
 use segue_e2e::segue::{SHORT, Server, command};
 use segue_e2e::source::{Clip, Publish};
-use segue_e2e::tracks::{Books, Headers, Track, assert_begins_well, media, synthetic};
+use segue_e2e::tracks::{Headers, synthetic};
 use segue_e2e::{FaultProxy, wire};
 
 const STREAM: &str = "live/many";
@@ -246,6 +247,10 @@ fn h16_what_ffmpeg_writes_moves_with_both_its_pictures() {
 
     let legs = [a.recordings(STREAM), b.recordings(STREAM)].concat();
     assert_eq!(legs.len(), 2, "{legs:?}");
+    let source = Books::of(&flv::read(&publish.sent));
+    for leg in &legs {
+        assert_begins_well(leg, &flv::read(leg), &source);
+    }
     assert_every_track(&bench, &publish.sent, &legs);
     assert_joined_late(&bench, &publish.sent, &late_seen);
     // The sound before the first picture is not for a viewer.
