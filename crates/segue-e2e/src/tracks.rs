@@ -188,11 +188,18 @@ fn pictures_at(tape: &mut Tape, n: usize, [zero, one, two]: &[Encoded; 3]) {
     let at = millis(n, 1, FPS);
     let shared = !zero.is_key(n) && !two.is_key(n) && n % 3 == 2;
     if shared {
-        tape.frames(at, n, Form::ManyTracks, CODED_FRAMES, nanos(n).filter(|_| n % 2 == 0), &[two, zero]);
+        tape.frames(
+            at,
+            n,
+            Form::ManyTracks,
+            CODED_FRAMES,
+            nanos(n).filter(|_| n.is_multiple_of(2)),
+            &[two, zero],
+        );
     } else {
         tape.frames(at, n, Form::Clear, CODED_FRAMES, None, &[zero]);
     }
-    if !shared && n % 3 == 0 && one.is_key(n) == two.is_key(n) {
+    if !shared && n.is_multiple_of(3) && one.is_key(n) == two.is_key(n) {
         return tape.frames(at, n, Form::ManyCodecs, CODED_FRAMES, None, &[one, two]);
     }
     tape.frames(at, n, Form::OneTrack, CODED_FRAMES_X, nanos(n).filter(|_| n % 3 == 1), &[one]);
