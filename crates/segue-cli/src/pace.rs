@@ -53,11 +53,13 @@ impl Passes {
         let info = message.info();
         if info.is_media() {
             self.first.get_or_insert(message.timestamp);
-            let track = self.tracks.entry((message.kind, info.track));
-            let track = track.or_insert(Track { last: message.timestamp, interval: 0 });
-            let step = message.timestamp.since(track.last);
-            if step > 0 {
-                *track = Track { last: message.timestamp, interval: step };
+            for id in message.tracks() {
+                let track = self.tracks.entry((message.kind, id));
+                let track = track.or_insert(Track { last: message.timestamp, interval: 0 });
+                let step = message.timestamp.since(track.last);
+                if step > 0 {
+                    *track = Track { last: message.timestamp, interval: step };
+                }
             }
         }
         MediaMessage { timestamp: message.timestamp.shifted(self.offset), ..message }

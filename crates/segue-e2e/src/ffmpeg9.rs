@@ -66,11 +66,16 @@ pub fn ffmpeg() -> Command {
 pub fn clip(seconds: u32, encoder: &[&str]) -> Clip {
     let video = format!("testsrc2=size=160x90:rate=15:duration={seconds},noise=all_seed=11:alls=8:allf=t");
     let audio = format!("anoisesrc=color=pink:amplitude=0.3:sample_rate=48000:seed=11:duration={seconds}");
-    let mut args = vec!["-v", "error", "-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &audio];
+    let mut args = vec!["-f", "lavfi", "-i", &video, "-f", "lavfi", "-i", &audio];
     args.extend(["-pix_fmt", "yuv420p", "-g", "15", "-keyint_min", "15"]);
     args.extend(encoder);
-    args.extend(["-c:a", "libopus", "-b:a", "48k", "-flvflags", "no_duration_filesize", "-f", "flv"]);
+    args.extend(["-c:a", "libopus", "-b:a", "48k"]);
+    made(&args)
+}
 
+/// The FLV file that FFmpeg 9 makes with these arguments. Made once and kept.
+pub fn made(args: &[&str]) -> Clip {
+    let args = [&["-v", "error"], args, &["-flvflags", "no_duration_filesize", "-f", "flv"]].concat();
     let clips = target().join("e2e-clips");
     fs::create_dir_all(&clips).expect("a folder for clips");
     let name = segue::stream_id(&format!("{VERSION} {}", args.join(" ")));
@@ -84,13 +89,13 @@ pub fn clip(seconds: u32, encoder: &[&str]) -> Clip {
     Clip { path }
 }
 
-/// Decodes a file whole.
+/// Decodes a file whole, all its tracks.
 ///
 /// # Panics
 /// When FFmpeg 9 has so much as a warning.
 pub fn decodes_without_a_warning(bench: &Bench, file: &Path) {
     let mut command = ffmpeg();
-    command.args(["-v", "warning", "-i"]).arg(file).args(["-f", "null", "-"]);
+    command.args(["-v", "warning", "-i"]).arg(file).args(["-map", "0:v?", "-map", "0:a?", "-f", "null", "-"]);
     let output = run(bench, "decode-9", command, DECODING);
     let what = file.display();
     assert!(
@@ -99,6 +104,32 @@ pub fn decodes_without_a_warning(bench: &Bench, file: &Path) {
         output.code,
         output.stderr
     );
+}
+
+/// The codecs of the tracks that FFmpeg 9 finds in a file, without decoding it: `video h264`, `audio opus`, ...
+///
+/// # Panics
+/// When it has so much as a warning.
+pub fn tracks(bench: &Bench, file: &Path) -> Vec<String> {
+    let mut command = ffmpeg();
+    command.args(["-v", "warning", "-i"]).arg(file).args([
+        "-map",
+        "0:v?",
+        "-map",
+        "0:a?",
+        "-c",
+        "copy",
+        "-copyinkf",
+    ]);
+    command.args(["-f", "framehash", "-"]);
+    let output = run(bench, "tracks-9", command, DECODING);
+    let what = file.display();
+    assert!(output.code == 0 && output.stderr.is_empty(), "ffmpeg 9 on {what}: {output:?}");
+    let of = |prefix: &str| {
+        let values = output.stdout.lines().filter_map(|line| line.strip_prefix(prefix)?.split_once(": "));
+        values.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+    };
+    of("#media_type ").iter().zip(of("#codec_id ")).map(|(kind, codec)| format!("{kind} {codec}")).collect()
 }
 
 /// Runs `tests/framehash.py SENT RECEIVED... FLAGS` with FFmpeg 9 as its `ffmpeg`.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::report::Report;
-use super::{Book, Identity, Options, Track, align};
+use super::{Book, Identity, Options, Shared, Track, align};
 
 /// What became of a received message.
 #[derive(Clone, Copy)]
@@ -20,9 +20,14 @@ enum Fate {
     Unknown,
 }
 
-pub(super) fn judge(options: Options, sent: &[Identity], mut legs: Vec<Vec<Identity>>) -> Report {
-    let book = Book::new(sent);
-    let mut taken = Taken { by_identity: vec![false; book.len()], furthest: BTreeMap::new() };
+pub(super) fn judge(
+    options: Options,
+    sent: &[Identity],
+    mut legs: Vec<Vec<Identity>>,
+    shared: &Shared,
+) -> Report {
+    let book = Book::new(sent, shared);
+    let mut taken = Taken { by_identity: vec![false; book.len()], furthest: Furthest::default() };
     let common = (!options.offset_per_leg)
         .then(|| align::offset(&book, legs.iter().flatten(), &taken.by_identity, None));
 
@@ -59,8 +64,25 @@ pub(super) fn judge(options: Options, sent: &[Identity], mut legs: Vec<Vec<Ident
 struct Taken {
     /// By place in `Book::by_identity`.
     by_identity: Vec<bool>,
-    /// The furthest position that each track has reached.
-    furthest: BTreeMap<Track, u32>,
+    furthest: Furthest,
+}
+
+/// The furthest position that each track has reached.
+#[derive(Default)]
+struct Furthest(BTreeMap<Track, u32>);
+
+impl Furthest {
+    /// The furthest of any of these.
+    fn of(&self, tracks: &[Track]) -> Option<u32> {
+        tracks.iter().filter_map(|track| self.0.get(track)).max().copied()
+    }
+
+    fn reach(&mut self, tracks: &[Track], position: u32) {
+        for track in tracks {
+            let furthest = self.0.entry(*track).or_insert(position);
+            *furthest = position.max(*furthest);
+        }
+    }
 }
 
 impl Taken {
@@ -70,12 +92,12 @@ impl Taken {
             return Fate::Unknown;
         }
         // Of several of one identity, the next in order: taking an earlier one would make up a reordering.
-        let furthest = self.furthest.get(&message.track).copied();
+        let furthest = self.furthest.of(book.tracks(message));
         let ahead = book.positions(range.clone()).partition_point(|i| furthest.is_some_and(|f| *i <= f));
         let free = |place: &usize| self.by_identity.get(*place) == Some(&false);
         let place = (range.start + ahead..range.end).find(free).or_else(|| range.clone().find(free));
         match place {
-            Some(place) => self.mark(book, place, message.track),
+            Some(place) => self.mark(book, place, message),
             None => Fate::Duplicated,
         }
     }
@@ -83,16 +105,15 @@ impl Taken {
     /// Takes a sent message of the same track and timestamp that nobody received as it was.
     fn take_altered(&mut self, book: &Book<'_>, message: &Identity) -> Option<Fate> {
         let place = book.same_time(message).find(|place| self.by_identity.get(*place) == Some(&false))?;
-        Some(self.mark(book, place, message.track))
+        Some(self.mark(book, place, message))
     }
 
-    fn mark(&mut self, book: &Book<'_>, place: usize, track: Track) -> Fate {
+    fn mark(&mut self, book: &Book<'_>, place: usize, message: &Identity) -> Fate {
         let position = book.by_identity.get(place).copied().unwrap_or_default();
         if let Some(taken) = self.by_identity.get_mut(place) {
             *taken = true;
         }
-        let furthest = self.furthest.entry(track).or_insert(position);
-        *furthest = position.max(*furthest);
+        self.furthest.reach(book.tracks(message), position);
         Fate::Sent(position)
     }
 }
@@ -133,13 +154,16 @@ fn count(
     let mut report = Report::new(options, offsets);
     report.sent = book.len() as u64;
     report.received = received.len() as u64;
-    for message in book.sent {
-        report.tracks.entry(message.track).or_default().sent += 1;
+    for track in book.sent.iter().flat_map(|message| book.tracks(message)) {
+        report.tracks.entry(*track).or_default().sent += 1;
     }
-    let mut furthest: BTreeMap<Track, u32> = BTreeMap::new();
+    let mut furthest = Furthest::default();
     let mut reached = vec![false; book.len()];
     for (message, fate) in received.iter().zip(fates) {
-        report.tracks.entry(message.track).or_default().received += 1;
+        let tracks = book.tracks(message);
+        for track in tracks {
+            report.tracks.entry(*track).or_default().received += 1;
+        }
         let mut fate = *fate;
         match fate {
             Fate::Overlap => report.overlap += 1,
@@ -152,9 +176,8 @@ fn count(
             Fate::Sent(_) => {}
         }
         if let Fate::Sent(position) = fate {
-            let furthest = furthest.entry(message.track).or_insert(position);
-            report.reordered += u64::from(position < *furthest);
-            *furthest = position.max(*furthest);
+            report.reordered += u64::from(furthest.of(tracks).is_some_and(|furthest| position < furthest));
+            furthest.reach(tracks, position);
             if let Some(reached) = reached.get_mut(position as usize) {
                 *reached = true;
             }
@@ -173,15 +196,17 @@ fn count(
     let sent = book.sent.get(due.clone()).unwrap_or_default();
     let reached = reached.get(due).unwrap_or_default();
     for (message, reached) in sent.iter().zip(reached) {
-        let hole = holes.entry(message.track).or_default();
-        if *reached {
-            hole.close(message.timestamp);
-        } else {
-            report.missing += 1;
-            report.tracks.entry(message.track).or_default().missing += 1;
-            hole.missing(message.timestamp);
+        report.missing += u64::from(!*reached);
+        for track in book.tracks(message) {
+            let hole = holes.entry(*track).or_default();
+            if *reached {
+                hole.close(message.timestamp);
+            } else {
+                report.tracks.entry(*track).or_default().missing += 1;
+                hole.missing(message.timestamp);
+            }
+            hole.before = Some(message.timestamp);
         }
-        hole.before = Some(message.timestamp);
     }
     report.gap_ms = holes.into_values().map(Hole::longest).max().unwrap_or_default();
     report

@@ -1,7 +1,8 @@
 //! The ledger: whether what was received is what was sent, to the letter of the contract ("verify").
 //!
 //! A message's *identity* is its track, its timestamp plus an offset, and the SHA-256 of its payload. Configuration
-//! (sequence headers, metadata, leg headers) is not media and does not count. [`Ledger`] takes the messages, of the
+//! (sequence headers, metadata, leg headers) is not media and does not count. A message of many tracks is one message,
+//! and in order only if it is so on each of them. [`Ledger`] takes the messages, of the
 //! source and of each leg that received them, and judges at the end; it keeps a hash of each and no payload (about 50
 //! bytes a message). `align` finds the offsets, `judge` decides each message's fate, `report` holds the counts.
 //! Files are not its business: see [`crate::verify`].
@@ -29,10 +30,13 @@ mod judge;
 #[cfg(test)]
 mod oracle;
 mod report;
+mod shared;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_legs;
+#[cfg(test)]
+mod tests_tracks;
 
 use std::fmt;
 use std::ops::Range;
@@ -41,6 +45,7 @@ use segue_proto::{MediaMessage, TrackKind};
 use sha2::{Digest, Sha256};
 
 pub use report::{Report, TrackCounts};
+use shared::{SetId, Shared};
 
 /// What is compared, and what is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -80,17 +85,19 @@ pub struct Ledger {
     options: Options,
     sent: Vec<Identity>,
     legs: Vec<Vec<Identity>>,
+    shared: Shared,
 }
 
 impl Ledger {
     /// Empty books.
     pub fn new(options: Options) -> Self {
-        Self { options, sent: Vec::new(), legs: Vec::new() }
+        Self { options, sent: Vec::new(), legs: Vec::new(), shared: Shared::default() }
     }
 
     /// The source produced `message`, after all that it produced before.
     pub fn sent(&mut self, message: &MediaMessage) {
-        self.sent.extend(self.identity(message));
+        let identity = self.identity(message);
+        self.sent.extend(identity);
     }
 
     /// What is received from now on belongs to a new leg (a file of its own, say), after the legs before it.
@@ -111,18 +118,20 @@ impl Ledger {
 
     /// Compares.
     pub fn finish(self) -> Report {
-        judge::judge(self.options, &self.sent, self.legs)
+        judge::judge(self.options, &self.sent, self.legs, &self.shared)
     }
 
-    fn identity(&self, message: &MediaMessage) -> Option<Identity> {
+    fn identity(&mut self, message: &MediaMessage) -> Option<Identity> {
         let info = message.info();
         if !info.is_media() || self.options.track.is_some_and(|kind| kind != message.kind) {
             return None;
         }
+        let track = |id| Track { kind: message.kind, id };
         Some(Identity {
-            track: Track { kind: message.kind, id: info.track },
+            track: track(info.track),
             timestamp: message.timestamp.as_millis(),
             hash: Sha256::digest(&message.payload).into(),
+            set: if info.many { self.shared.note(message.tracks().map(track)) } else { None },
         })
     }
 }
@@ -130,10 +139,13 @@ impl Ledger {
 /// What makes two messages the same one. The order serves look-up: by track and timestamp, then by payload.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Identity {
+    /// Of many, the first in the message.
     track: Track,
     /// Milliseconds modulo 2^32; of a received message, on the source's timeline once its offset is known.
     timestamp: u32,
     hash: [u8; 32],
+    /// All its tracks, if there are many; the payload says it already.
+    set: Option<SetId>,
 }
 
 impl Identity {
@@ -146,6 +158,7 @@ impl Identity {
 /// The sent messages in order, with two look-ups. Positions (`u32`) are places in the source's order.
 struct Book<'a> {
     sent: &'a [Identity],
+    shared: &'a Shared,
     /// Positions sorted by identity, equal ones by position.
     by_identity: Vec<u32>,
     /// Positions sorted by track and payload, equal ones by position.
@@ -153,17 +166,23 @@ struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    fn new(sent: &'a [Identity]) -> Self {
+    fn new(sent: &'a [Identity], shared: &'a Shared) -> Self {
         let at = |i: &u32| sent.get(*i as usize);
         let mut by_identity: Vec<u32> = (0..sent.len() as u32).collect();
         let mut by_payload = by_identity.clone();
         by_identity.sort_by_key(|i| at(i).map(|m| (m.track, m.timestamp, m.hash)));
         by_payload.sort_by_key(|i| at(i).map(|m| (m.track, m.hash)));
-        Self { sent, by_identity, by_payload }
+        Self { sent, shared, by_identity, by_payload }
     }
 
     fn len(&self) -> usize {
         self.sent.len()
+    }
+
+    /// All tracks of a message, sent or received, each once.
+    fn tracks<'b>(&'b self, identity: &'b Identity) -> &'b [Track] {
+        let set = identity.set.and_then(|set| self.shared.get(set));
+        set.unwrap_or(std::slice::from_ref(&identity.track))
     }
 
     /// Where in `by_identity` the messages of this identity stand.

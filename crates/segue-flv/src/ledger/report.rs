@@ -23,7 +23,7 @@ pub struct Report {
     pub duplicated: u64,
     /// In a contiguous run at a leg's start that repeats, identically, the previous leg's tail.
     pub overlap: u64,
-    /// Received behind the furthest that its track had reached.
+    /// Received behind the furthest that its track, or one of its tracks, had reached.
     pub reordered: u64,
     /// Of a track and timestamp that was sent, but of another payload.
     pub altered: u64,
@@ -39,7 +39,8 @@ pub struct Report {
     pub offsets_ms: Vec<Option<i32>>,
     /// From each leg to the next, by how much the offset changes.
     pub steps_ms: Vec<Option<i32>>,
-    /// The counts of each track: `sent_video`, `received_video`, `missing_video`, ...
+    /// The counts of each track: `sent_video`, `received_video`, `missing_video`, `sent_video_1`, ... A message of many
+    /// tracks counts for each of them, so that these may add up to more than the totals.
     pub tracks: BTreeMap<Track, TrackCounts>,
     no_overlap: bool,
 }

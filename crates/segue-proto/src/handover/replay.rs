@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::leg::Position;
-use crate::media::{Config, ConfigSet, Content, MediaMessage, TrackKind};
+use crate::media::{Config, ConfigSet, Content, LeadTrack, MediaMessage, TrackKind};
 use crate::time::Moment;
 use crate::timestamp::Timestamp;
 
@@ -45,23 +45,16 @@ pub struct Replay {
     base: ConfigSet,
     /// Serials of the boundaries that are still here.
     boundaries: VecDeque<u64>,
-    lead: Option<u8>,
+    lead: LeadTrack,
     index: u64,
     keyframes: u64,
     last_timestamp: Timestamp,
 }
 
 impl Replay {
-    /// Whether a leg may begin with `message`: a keyframe of the first video track, or, as long as there has been no
-    /// video, any coded audio frame.
+    /// Whether a leg may begin with `message`: see [`LeadTrack::is_boundary`].
     pub fn is_boundary(&self, message: &MediaMessage) -> bool {
-        let info = message.info();
-        info.content == Content::Keyframe
-            && match message.kind {
-                TrackKind::Video => self.lead.is_none_or(|lead| message.tracks().any(|id| id == lead)),
-                TrackKind::Audio => self.lead.is_none(),
-                TrackKind::Data => false,
-            }
+        self.lead.is_boundary(message, &message.info())
     }
 
     /// Appends `message` and returns its serial. A leg header is not for passing on: `None`.
@@ -70,12 +63,11 @@ impl Replay {
         if info.content == Content::Config(Config::LegHeader) {
             return None;
         }
-        let is_boundary = self.is_boundary(&message);
+        let is_boundary = self.lead.is_boundary(&message, &info);
         let is_config = matches!(info.content, Content::Config(_));
-        let is_video = message.kind == TrackKind::Video
-            && (info.is_coded() || info.content == Content::Config(Config::SequenceHeader));
-        if is_video && self.lead.is_none() {
-            self.lead = Some(info.track);
+        let no_video_yet = self.lead.id().is_none();
+        self.lead.passed(&message, &info);
+        if no_video_yet && self.lead.id().is_some() {
             // Audio frames that came before are no place to begin at any more.
             self.boundaries.clear();
         }
@@ -257,23 +249,33 @@ mod tests {
         replay.push(audio(0), at(0));
         assert_eq!(replay.boundary_before(0), Some(0));
         replay.push(header(1), at(0));
-        assert!(!replay.is_boundary(&audio(20)));
-        assert_eq!(replay.boundary_before(1), None);
+        assert!(replay.is_boundary(&audio(20)), "video is only announced");
         assert!(replay.is_boundary(&video(true, 40, 9)));
         assert!(!replay.is_boundary(&video(false, 40, 9)));
         assert!(!replay.is_boundary(&header(1)));
+        replay.push(video(false, 40, 9), at(0));
+        assert!(!replay.is_boundary(&audio(60)));
+        assert_eq!(replay.boundary_before(2), None);
     }
 
     #[test]
-    fn only_the_first_video_track_makes_boundaries() {
+    fn h16_only_the_lead_track_makes_boundaries() {
         let mut replay = Replay::default();
         let key = |track| {
             let payload = [b"\x96\x01avc1".as_slice(), &[track, 0]].concat();
             MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload.into())
         };
-        replay.push(key(3), at(0));
-        assert!(replay.is_boundary(&key(3)));
-        assert!(!replay.is_boundary(&key(1)));
+        // Headers come in the tracks' own order, and lead nothing.
+        let header = |track| {
+            let payload = [b"\x96\x00avc1".as_slice(), &[track, 1]].concat();
+            MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload.into())
+        };
+        for message in [header(3), header(1), key(1), key(3), key(3), key(1)] {
+            replay.push(message, at(0));
+        }
+        let boundaries: Vec<_> = (0..6).map(|serial| replay.get(serial).unwrap().is_boundary).collect();
+        assert_eq!(boundaries, [false, false, true, false, false, true]);
+        assert_eq!(replay.position(6).keyframes, 2);
     }
 
     #[test]

@@ -178,6 +178,47 @@ fn h16_tracks_that_share_a_message_are_all_configured_and_all_lead() {
     assert_eq!(payloads(&live), payloads(&expected));
 }
 
+/// A publisher counts boundaries by the same rule: a server that takes a leg at one of them counts as the one before.
+#[test]
+fn h16_who_takes_over_has_the_same_lead() {
+    let stream = [
+        start(&[(2, b"c"), (0, b"a")]),
+        frame(true, 0, &[2, 0]),
+        frame(true, 40, &[2]),
+        frame(false, 40, &[0]),
+        frame(true, 80, &[2, 0]),
+        frame(true, 120, &[2]),
+        frame(true, 120, &[0]),
+    ];
+    let mut replay = crate::handover::replay::Replay::default();
+    let mut whole = Fixture::new();
+    whole.publish(1, false);
+    for message in &stream {
+        replay.push(message.clone(), crate::time::Moment::ORIGIN);
+        whole.send(1, [message.clone()]);
+    }
+    let mut taken_over = Fixture::new();
+    taken_over.publish(1, false);
+    taken_over.send(1, [stream[0].clone()]);
+    taken_over.send(1, stream[4..].to_vec());
+    let starts = |f: &Fixture| f.entries().iter().map(|e| e.starts_gop).collect::<Vec<_>>();
+    let of_publisher: Vec<_> = (1..7).map(|serial| replay.get(serial).unwrap().is_boundary).collect();
+    assert_eq!(of_publisher, [true, false, false, true, false, true]);
+    assert_eq!((starts(&whole), starts(&taken_over)), (of_publisher, vec![true, false, true]));
+}
+
+#[test]
+fn h16_when_the_lead_track_ends_readers_find_another_place_to_start() {
+    let mut f = Fixture::new();
+    f.publish(1, false);
+    f.send(1, [frame(true, 0, &[0]), frame(false, 0, &[1])]);
+    f.send(1, [frame(true, 5000, &[1]), frame(false, 5040, &[1]), frame(true, 6000, &[1])]);
+    let starts: Vec<_> = f.entries().iter().map(|e| e.starts_gop).collect();
+    assert_eq!(starts, [true, false, false, false, true]);
+    assert!(f.stream.is_boundary(&frame(true, 7000, &[1])));
+    assert_eq!(payloads(&sent(&f, Start::Live)), payloads(&[frame(true, 6000, &[1])]));
+}
+
 #[test]
 fn h16_a_restarted_leg_is_placed_after_every_track_of_a_shared_message() {
     let mut f = Fixture::new();

@@ -31,8 +31,7 @@ pub struct Entry {
     pub raw_timestamp: Timestamp,
     /// What its tag header says.
     pub info: TagInfo,
-    /// Whether a reader may start here: a keyframe of the lead video track, or, where there is no video, any coded
-    /// audio frame.
+    /// Whether a reader may start here: see [`LeadTrack::is_boundary`](crate::media::LeadTrack::is_boundary).
     pub starts_gop: bool,
     /// The configuration in force.
     pub headers: Arc<Headers>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::leg::{LegHeader, Position, ResumeToken, StreamHash};
-use crate::media::MediaMessage;
+use crate::media::{LeadTrack, MediaMessage};
 use crate::time::{Moment, earliest};
 
 use super::leg::{Candidate, Held, Hold, LastLeg, LegEnd, Request, Writer};
@@ -33,7 +33,7 @@ pub struct Stream {
     /// The leg whose entries are the newest.
     pub(super) last_written: Epoch,
     pub(super) timeline: Timeline,
-    pub(super) lead_video: Option<u8>,
+    pub(super) lead: LeadTrack,
     pub(super) jump: bool,
     pub(super) counts: Counts,
     pub(super) events: VecDeque<Event>,
@@ -60,7 +60,7 @@ impl Stream {
             last_leg: None,
             last_written: Epoch::default(),
             timeline: Timeline::default(),
-            lead_video: None,
+            lead: LeadTrack::default(),
             jump: false,
             counts: Counts::default(),
             events: VecDeque::new(),
@@ -145,10 +145,10 @@ impl Stream {
         self.gop
     }
 
-    /// Whether a message is one before which the stream can be cut: a keyframe of the lead video track, or any coded
-    /// audio frame where there has been no video.
+    /// Whether a message is one before which the stream can be cut: see [`LeadTrack::is_boundary`].
     pub fn is_boundary(&self, message: &MediaMessage) -> bool {
-        self.starts_gop(message, &message.info())
+        let placed = MediaMessage { timestamp: self.timeline.place(message.timestamp), ..message.clone() };
+        self.lead.is_boundary(&placed, &message.info())
     }
 
     /// A connection asks to write. The answer is an event: at once, or when its leg header shows who it is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::leg::Position;
-use crate::media::{Content, MediaMessage, TagInfo, TrackKind};
+use crate::media::{MediaMessage, TagInfo, TrackKind};
 use crate::time::Moment;
 
 use super::entry::Entry;
@@ -100,26 +100,12 @@ impl Stream {
         }));
     }
 
-    /// Whether a reader may start at this message. The lead video track decides: the first that brought a coded frame, in
-    /// a message of many tracks the first there. Keyframes of other tracks, aligned with it or not, start nothing.
-    pub(super) fn starts_gop(&self, message: &MediaMessage, info: &TagInfo) -> bool {
-        match (message.kind, info.content) {
-            (TrackKind::Video, Content::Keyframe) => {
-                self.lead_video.is_none_or(|lead| message.tracks().any(|id| id == lead))
-            }
-            (TrackKind::Audio, Content::Keyframe) => self.lead_video.is_none(),
-            _ => false,
-        }
-    }
-
     pub(super) fn push(&mut self, mut message: MediaMessage, info: TagInfo, now: Moment) {
         let raw_timestamp = message.timestamp;
         message.timestamp = self.timeline.place(raw_timestamp);
-        let starts_gop = self.starts_gop(&message, &info);
+        let starts_gop = self.lead.is_boundary(&message, &info);
+        self.lead.passed(&message, &info);
         if info.is_coded() {
-            if message.kind == TrackKind::Video {
-                self.lead_video.get_or_insert(info.track);
-            }
             // Of many tracks in one message, all have a frame here: the message is one entry, its timestamp all of theirs.
             for track in message.tracks() {
                 self.timeline.passed(message.kind, track, message.timestamp);

@@ -26,6 +26,7 @@ pub mod code;
 mod config_set;
 mod data;
 mod info;
+mod lead;
 pub mod metadata;
 pub mod mod_ex;
 pub mod multitrack;
@@ -40,6 +41,7 @@ pub use code::FourCc;
 pub use config_set::ConfigSet;
 pub use data::{strip_set_data_frame, wrap_set_data_frame};
 pub use info::{Codec, Config, Content, TagInfo, TrackIds};
+pub use lead::{LeadTrack, MAX_SILENCE_MS};
 pub use multitrack::{Multitrack, Track};
 pub use video::VideoTag;
 
