@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use segue_proto::handover::replay::{MAX_BYTES, MAX_SPAN, MIN_SPAN, Replay};
-use segue_proto::media::{Config, ConfigSet, Content, MediaMessage};
+use segue_proto::media::{ConfigSet, Content, MediaMessage};
 use segue_proto::{Moment, Timestamp, TrackKind};
 
 use crate::input::Input;
@@ -37,8 +37,7 @@ pub fn replay(data: &[u8]) {
                 let info = message.info();
                 let boundary = replay.is_boundary(&message);
                 let cost = message.payload.len() + MESSAGE_COST;
-                let is_video = message.kind == TrackKind::Video
-                    && (info.is_coded() || info.content == Content::Config(Config::SequenceHeader));
+                let is_video = message.kind == TrackKind::Video && info.is_coded();
                 if is_video && !std::mem::replace(&mut video, true) {
                     // From the first video on, sound alone is no place to begin.
                     pushed.iter_mut().for_each(|before| before.is_boundary = false);

@@ -6,9 +6,10 @@ use crate::amf::{Budget, deeper};
 use crate::amf3;
 
 /// The same values without AMF3 in them. They must be all that one message has, in order, as references may point from
-/// one to another. Those that AMF0 has no type for (byte arrays, dictionaries, what refers to itself or comes to more
-/// than a command may hold) stay as they are, each with all that it is part of; and so does a message that has
-/// references of AMF0 in it, as they count objects that would become more.
+/// one to another. Those that AMF0 has no type for (byte arrays, dictionaries) stay as they are, each with all that it is
+/// part of. A message stays as it is altogether if such a value has references in it, of AMF3, as what they count would be
+/// gone, or if there are references of AMF0, as what they count would become more, or if the whole comes to more than a
+/// command may hold.
 ///
 /// Integers become numbers, XML an XML document, vectors strict arrays; an array with names becomes an ECMA array
 /// whose indices are names too, as AMF0 knows it (2.10); a wrapper of [`amf3::WRAPPERS`] becomes what it wraps.
@@ -17,9 +18,18 @@ pub fn plain(values: Vec<Value>) -> Vec<Value> {
         return values;
     }
     let mut objects = Vec::new();
-    values.iter().for_each(|value| index0(value, &mut objects));
-    let mut translator = Translator { objects, budget: Budget::new() };
+    values.iter().for_each(|value| index0(value, &mut objects, &mut 0));
+    let mut translator = Translator { objects, budget: Budget::new(), exhausted: false };
     let translated: Vec<_> = values.iter().map(|value| translator.amf0(value, 0)).collect();
+    let refers = |value: &Value| {
+        let (mut objects, mut references) = (Vec::new(), 0);
+        index0(value, &mut objects, &mut references);
+        references > 0
+    };
+    let stays = |(plain, value): (&Option<Value>, &Value)| plain.is_none() && refers(value);
+    if translator.exhausted || translated.iter().zip(&values).any(stays) {
+        return values;
+    }
     translated.into_iter().zip(values).map(|(plain, original)| plain.unwrap_or(original)).collect()
 }
 
@@ -44,40 +54,43 @@ fn has_reference(value: &Value) -> bool {
     }
 }
 
-/// Appends the AMF3 values of `value` that references can point to, in the order of their numbers.
-fn index0<'v>(value: &'v Value, objects: &mut Vec<&'v amf3::Value>) {
+/// Appends the AMF3 values of `value` that references can point to, in the order of their numbers; counts references.
+fn index0<'v>(value: &'v Value, objects: &mut Vec<&'v amf3::Value>, references: &mut usize) {
     match value {
-        Value::AvmPlus(value) => index3(value, objects),
-        Value::StrictArray(values) => values.iter().for_each(|value| index0(value, objects)),
+        Value::AvmPlus(value) => index3(value, objects, references),
+        Value::StrictArray(values) => values.iter().for_each(|value| index0(value, objects, references)),
         other => {
             let properties = other.as_object().unwrap_or_default();
-            properties.iter().for_each(|(_, value)| index0(value, objects));
+            properties.iter().for_each(|(_, value)| index0(value, objects, references));
         }
     }
 }
 
-fn index3<'v>(value: &'v amf3::Value, objects: &mut Vec<&'v amf3::Value>) {
+fn index3<'v>(value: &'v amf3::Value, objects: &mut Vec<&'v amf3::Value>, references: &mut usize) {
     use amf3::Value as V;
     match value {
         V::Undefined | V::Null | V::Boolean(_) | V::Integer(_) | V::Double(_) | V::String(_) => return,
-        V::Reference { .. } => return,
+        V::Reference { .. } => {
+            *references = references.saturating_add(1);
+            return;
+        }
         _ => objects.push(value),
     }
     match value {
         V::Array(array) => {
-            array.associative.iter().for_each(|(_, value)| index3(value, objects));
-            array.dense.iter().for_each(|value| index3(value, objects));
+            array.associative.iter().for_each(|(_, value)| index3(value, objects, references));
+            array.dense.iter().for_each(|value| index3(value, objects, references));
         }
         V::Object(object) => {
-            object.sealed.iter().for_each(|value| index3(value, objects));
-            object.dynamic.iter().for_each(|(_, value)| index3(value, objects));
+            object.sealed.iter().for_each(|value| index3(value, objects, references));
+            object.dynamic.iter().for_each(|(_, value)| index3(value, objects, references));
         }
-        V::Wrapper(wrapper) => index3(&wrapper.body, objects),
-        V::VectorObject(vector) => vector.items.iter().for_each(|value| index3(value, objects)),
+        V::Wrapper(wrapper) => index3(&wrapper.body, objects, references),
+        V::VectorObject(vector) => vector.items.iter().for_each(|value| index3(value, objects, references)),
         V::Dictionary { entries, .. } => {
             for (key, value) in entries {
-                index3(key, objects);
-                index3(value, objects);
+                index3(key, objects, references);
+                index3(value, objects, references);
             }
         }
         _ => {}
@@ -88,18 +101,31 @@ fn index3<'v>(value: &'v amf3::Value, objects: &mut Vec<&'v amf3::Value>) {
 struct Translator<'v> {
     objects: Vec<&'v amf3::Value>,
     budget: Budget,
+    /// It comes to more than a command may hold.
+    exhausted: bool,
 }
 
 impl<'v> Translator<'v> {
+    fn count(&mut self, values: usize) -> Option<()> {
+        self.exhausted |= self.budget.values(values).is_err();
+        (!self.exhausted).then_some(())
+    }
+
+    fn deeper(&mut self, depth: usize) -> Option<usize> {
+        let deeper = deeper(depth).ok();
+        self.exhausted |= deeper.is_none();
+        deeper
+    }
+
     fn amf0(&mut self, value: &Value, depth: usize) -> Option<Value> {
         match value {
             Value::AvmPlus(value) => return self.amf3(value, depth),
-            _ => self.budget.values(1).ok()?,
+            _ => self.count(1)?,
         }
         // Their depth was bounded when they were read.
         Some(match value {
             Value::StrictArray(values) => {
-                let depth = deeper(depth).ok()?;
+                let depth = self.deeper(depth)?;
                 Value::StrictArray(values.iter().map(|value| self.amf0(value, depth)).collect::<Option<_>>()?)
             }
             Value::Object(properties) => Value::Object(self.properties(properties, depth)?),
@@ -112,13 +138,13 @@ impl<'v> Translator<'v> {
     }
 
     fn properties(&mut self, properties: &[(String, Value)], depth: usize) -> Option<Vec<(String, Value)>> {
-        let depth = deeper(depth).ok()?;
+        let depth = self.deeper(depth)?;
         properties.iter().map(|(name, value)| Some((name.clone(), self.amf0(value, depth)?))).collect()
     }
 
     fn amf3(&mut self, value: &amf3::Value, depth: usize) -> Option<Value> {
         use amf3::Value as V;
-        self.budget.values(1).ok()?;
+        self.count(1)?;
         Some(match value {
             V::Undefined => Value::Undefined,
             V::Null => Value::Null,
@@ -145,7 +171,7 @@ impl<'v> Translator<'v> {
                 }
             }
             V::Wrapper(wrapper) => {
-                let depth = deeper(depth).ok()?;
+                let depth = self.deeper(depth)?;
                 self.amf3(&wrapper.body, depth)?
             }
             V::VectorInt { items, .. } => self.numbers(items.iter().map(|item| f64::from(*item)))?,
@@ -156,7 +182,8 @@ impl<'v> Translator<'v> {
             V::Reference { index, .. } => {
                 let to: &'v amf3::Value = self.objects.get(usize::try_from(*index).ok()?)?;
                 // Deeper than it stands: what refers to itself comes to an end at the bound.
-                self.amf3(to, deeper(depth).ok()?)?
+                let depth = self.deeper(depth)?;
+                self.amf3(to, depth)?
             }
         })
     }
@@ -166,22 +193,22 @@ impl<'v> Translator<'v> {
         members: impl Iterator<Item = (&'m str, &'m amf3::Value)>,
         depth: usize,
     ) -> Option<Vec<(String, Value)>> {
-        let depth = deeper(depth).ok()?;
+        let depth = self.deeper(depth)?;
         members.map(|(name, value)| Some((self.text(name)?, self.amf3(value, depth)?))).collect()
     }
 
     fn strict_array(&mut self, values: &[amf3::Value], depth: usize) -> Option<Value> {
-        let depth = deeper(depth).ok()?;
+        let depth = self.deeper(depth)?;
         Some(Value::StrictArray(values.iter().map(|value| self.amf3(value, depth)).collect::<Option<_>>()?))
     }
 
     fn numbers(&mut self, numbers: impl ExactSizeIterator<Item = f64>) -> Option<Value> {
-        self.budget.values(numbers.len()).ok()?;
+        self.count(numbers.len())?;
         Some(Value::StrictArray(numbers.map(Value::Number).collect()))
     }
 
     fn text(&mut self, text: &str) -> Option<String> {
-        self.budget.text(text.len()).ok()?;
-        Some(text.to_owned())
+        self.exhausted |= self.budget.text(text.len()).is_err();
+        (!self.exhausted).then(|| text.to_owned())
     }
 }
