@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use segue_flv::{Messages, Reader, Writer};
-use segue_proto::MediaMessage;
+use segue_proto::{MediaMessage, TrackKind};
 
 use crate::check::bounded;
 use crate::input::{Input, pieces};
@@ -20,7 +20,7 @@ pub fn flv(data: &[u8]) {
     let payload: usize = messages.iter().map(|message| message.payload.len() + 11).sum();
     assert!(payload <= file.len(), "more came out than went in");
     match seed % 3 {
-        0 => bounded(file.len(), 4096, 8, || {
+        0 => bounded(file.len(), 4096, per_byte(&messages), || {
             let mut reader = Reader::new();
             reader.push(Bytes::copy_from_slice(file));
             while let Ok(Some(_)) = reader.next() {}
@@ -28,6 +28,12 @@ pub fn flv(data: &[u8]) {
         1 => as_files_are_read(file, &messages, truncated.is_err()),
         _ => write_again(messages),
     }
+}
+
+/// Bytes that may be allocated at a time for each byte of the file: a message and its place. What a data tag holds may be
+/// AMF3, which is decoded: then as `tests/alloc_amf.rs` of segue-proto has it.
+fn per_byte(messages: &[MediaMessage]) -> u64 {
+    if messages.iter().any(|message| message.kind == TrackKind::Data) { 160 } else { 8 }
 }
 
 fn as_files_are_read(file: &[u8], messages: &[MediaMessage], is_error: bool) {
