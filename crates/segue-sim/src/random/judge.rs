@@ -8,12 +8,12 @@ use segue_flv::ledger::{Ledger, Options, Report};
 use segue_proto::caps::Announce;
 use segue_proto::client::publisher::ROOM;
 use segue_proto::client::{Ending, Outcome};
-use segue_proto::handover::record::{Cause, HandoverResult};
+use segue_proto::handover::record::{Cause, HandoverResult, Record};
 use segue_proto::handover::replay::MAX_BYTES;
 use segue_proto::handover::viewer::MAX_HELD_BYTES;
 use segue_proto::media::{Config, Content};
 use segue_proto::session::GoAwaySignal;
-use segue_proto::{MediaMessage, TrackKind};
+use segue_proto::{MediaMessage, Timestamp, TrackKind};
 
 use super::fault::Fault;
 use super::plan::{Plan, Theme};
@@ -229,10 +229,16 @@ impl Judge<'_> {
             }
             self.monotonic(&name, &got);
         } else if report.duplicated + report.reordered > 0 {
-            // Where no index says so, what comes from a third server cannot be told from what comes next; the viewer's
-            // own record says that of the join.
+            // Where no index says so, what comes from a third server cannot be told from what comes next; the viewer's own
+            // record says of the join that nobody can know, or that it goes back.
             let mut joins = viewer.log.records.iter().filter(|record| record.result == HandoverResult::Moved);
-            if joins.all(|record| record.missing.is_some()) {
+            let goes_on =
+                |old: u32, new: u32| Timestamp::from_millis(new).is_after(Timestamp::from_millis(old));
+            let known = |record: &Record| {
+                record.missing.is_some()
+                    && record.old_last_ts.zip(record.new_first_ts).is_some_and(|(old, new)| goes_on(old, new))
+            };
+            if joins.all(known) {
                 self.violation(format!("I1: {name}: {report}"));
             }
             self.tally.add("a viewer without indexes out of order");
