@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Fault, OnPublish, SEED, Server, Source, World, at, by_index, url};
+use segue_proto::client::publisher::{END_BOUND, END_RETRY_BOUND, HUNG_PASSED_BY};
 use segue_proto::client::{Closed, Ending, Publisher, PublisherConfig, RedirectPolicy};
 use segue_proto::handover::record::{Cause, HandoverResult, Signal};
 use segue_proto::{MediaMessage, TrackKind};
@@ -623,8 +624,9 @@ fn a_server_that_acknowledges_nothing_is_left_after_ten_seconds() {
     show.assert_nothing_missing();
 }
 
+/// Nothing but the server that hangs: a second connection to it ends no better. The first server's proof counts for both.
 #[test]
-fn an_end_that_is_not_acknowledged_is_waited_for_ten_seconds_and_counted() {
+fn an_end_that_no_server_acknowledges_is_given_up_in_time_and_counted() {
     let mut show = Show::standard(vec![Server::new("a")]);
     show.play(3000);
     show.world.server("a").mute = true;
@@ -633,12 +635,95 @@ fn an_end_that_is_not_acknowledged_is_waited_for_ten_seconds_and_counted() {
     let before = show.world.ms;
     show.world.links[0].deaf = true;
     let outcome = show.finish();
-    assert!((10_000..10_100).contains(&(show.world.ms - before)), "{}", show.world.ms - before);
+    let bound = (END_BOUND + END_RETRY_BOUND).as_millis() as u64;
+    assert!((bound..bound + 100).contains(&(show.world.ms - before)), "{}", show.world.ms - before);
     assert!(matches!(outcome.ending, Ending::Lost(_)));
     assert_eq!(
         (outcome.confirmed, outcome.missing),
         (Some(false), report.pushed - report.acknowledged.unwrap())
     );
+    assert_eq!(
+        show.world.links.iter().filter(|link| link.accepted).count(),
+        2,
+        "a second chance and no third"
+    );
+    assert!(show.world.links.last().unwrap().client_closed);
+}
+
+/// A server that takes the end and goes without a word, again and again, does not keep the publisher for ever.
+#[test]
+fn an_end_that_is_taken_without_proof_is_given_up_in_time_and_counted() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3000);
+    show.world.server("a").mute = true;
+    show.play(1000);
+    let report = show.world.machine.report();
+    let before = show.world.ms;
+    let outcome = show.finish();
+    let bound = config().give_up.as_millis() as u64;
+    assert!((bound..bound + 100).contains(&(show.world.ms - before)), "{}", show.world.ms - before);
+    assert!(matches!(outcome.ending, Ending::Lost(_)));
+    assert_eq!(
+        (outcome.confirmed, outcome.missing),
+        (Some(false), report.pushed - report.acknowledged.unwrap())
+    );
+}
+
+/// It was the connection that hung and not the server.
+#[test]
+fn an_end_that_hangs_on_one_connection_goes_over_another() {
+    let mut show = Show::standard(vec![Server::new("a")]);
+    show.play(3400);
+    show.world.links[0].deaf = true;
+    show.play(1000);
+    let before = show.world.ms;
+    let outcome = show.finish();
+    assert_eq!((&outcome.ending, outcome.confirmed, outcome.missing), (&Ending::Complete, Some(true), 0));
+    show.assert_nothing_missing();
+    assert!((10_000..13_000).contains(&(show.world.ms - before)), "{}", show.world.ms - before);
+    let passed_by = show.world.dials.len() - 2;
+    assert_eq!(passed_by, HUNG_PASSED_BY as usize, "others come first");
+    assert!(show.world.links.last().unwrap().unpublished);
+}
+
+/// The server that had the stream hangs at its end: the one before takes what is not proven, from the keyframe before it.
+#[test]
+fn an_end_that_hangs_goes_to_another_server() {
+    let mut show = Show::standard(vec![Server::new("a"), Server::new("b")]);
+    show.play(4000);
+    show.world.tell("a", Some("b"));
+    show.play(5000);
+    show.world.links[1].deaf = true;
+    show.play(600);
+    let before = show.world.ms;
+    let outcome = show.finish();
+    assert_eq!((&outcome.ending, outcome.confirmed, outcome.missing), (&Ending::Complete, Some(true), 0));
+    assert!((10_000..11_000).contains(&(show.world.ms - before)), "{}", show.world.ms - before);
+    show.assert_nothing_missing();
+    let again = show.world.links_of("a")[1];
+    assert_eq!(again.media()[0].payload[..2], [0x17, 1], "from a keyframe on");
+    assert_eq!((again.headers[0].leg, again.unpublished), (3, true));
+    let record = &show.world.records[1];
+    assert_eq!((record.cause, record.result), (Some(Cause::Crash), HandoverResult::Moved));
+    assert_eq!((record.from.as_deref(), record.to.as_deref()), (Some("b:1935"), Some("a:1935")));
+}
+
+/// What is under way in the sockets of a slow line is older than what the buffer keeps, and is still acknowledged: the
+/// server is neither left for dead on the way, nor at the end.
+#[test]
+fn h17_a_server_that_acknowledges_what_the_buffer_dropped_is_waited_for() {
+    // GOPs of 24 s: when one is dropped, acknowledgements of what it held come for longer than any bound.
+    let source = Source { gop: 600, audio: false, frame_size: 9, ..Source::new() };
+    let mut show = Show::new(config(), vec![Server::new("a")], source);
+    show.play(1000);
+    show.world.uplink = Some(150); // of 250 B/s
+    show.play(80_000);
+    let before = show.world.ms;
+    let outcome = show.finish();
+    assert!(show.world.ms - before > 2 * END_BOUND.as_millis() as u64, "{}", show.world.ms - before);
+    assert_eq!((&outcome.ending, outcome.confirmed, outcome.missing), (&Ending::Complete, Some(true), 0));
+    assert_eq!(show.world.dials.len(), 1, "{:?}", show.world.notices);
+    show.assert_exact();
 }
 
 #[test]

@@ -58,8 +58,8 @@ pub struct Node {
     conns: BTreeSet<NodeConn>,
     /// Those among them that watch, or did.
     watching: BTreeSet<NodeConn>,
-    began_drain: Option<Moment>,
-    deadline: Duration,
+    /// Of the last drain of the whole server.
+    deadline: Option<Moment>,
     drained: bool,
     faults: Vec<String>,
     stale: Option<Stale>,
@@ -74,8 +74,6 @@ struct Stale {
     writers: BTreeSet<NodeConn>,
 }
 
-/// A go-away, an end of stream, an acknowledgement: no more than so many bytes.
-const CONTROL: usize = 256;
 /// C0, C1 and C2 (RTMP 1.0, 5.2).
 const HANDSHAKE: usize = 1 + 2 * 1536;
 
@@ -100,8 +98,7 @@ impl Node {
             recordings: BTreeMap::new(),
             conns: BTreeSet::new(),
             watching: BTreeSet::new(),
-            began_drain: None,
-            deadline: Duration::ZERO,
+            deadline: None,
             drained: false,
             faults: Vec::new(),
             stale: None,
@@ -141,8 +138,11 @@ impl Node {
 
     /// Begins a drain, as `segue drain` does.
     pub fn drain(&mut self, request: Request, now: Moment) -> Result<Report, Refused> {
-        (self.began_drain, self.deadline) = (Some(now), request.deadline);
+        let deadline = request.stream.is_none().then_some(now + request.deadline);
         let report = self.drain.lock().begin(&self.hub, request, now);
+        if report.is_ok() {
+            self.deadline = deadline.or(self.deadline);
+        }
         self.shard.pass(now);
         report
     }
@@ -239,8 +239,9 @@ impl Node {
     }
 
     /// Looks whether the invariants hold: memory (I3), and that a server which says it is drained has handed on what it
-    /// took (I6).
-    pub(crate) fn look(&mut self, now: Moment) {
+    /// took (I6). `plays` says of a connection whether its client has asked to watch and not to stop: to one that has
+    /// stopped nothing is owed, and what waits for other connections is no media.
+    pub(crate) fn look(&mut self, now: Moment, plays: impl Fn(NodeConn) -> bool) {
         let bounds = &self.hub.config().log;
         for slot in self.hub.streams() {
             let state = slot.lock();
@@ -256,13 +257,18 @@ impl Node {
         let drained = self.drain.lock().state() == ServerState::Drained;
         if drained && !std::mem::replace(&mut self.drained, drained) {
             // Contract, drain: the deadline is for everything; who takes nothing any more does not hold it up for ever.
-            let patience = self.began_drain.is_some_and(|began| now < began + self.deadline + 2 * FLUSH);
+            let patience = self.deadline.is_some_and(|deadline| now < deadline + 2 * FLUSH);
+            let owed = self.watching.iter().filter(|conn| plays(**conn));
             let waiting: usize =
-                self.conns.iter().filter_map(|conn| self.shard.transmit(*conn).map(|out| out.len())).sum();
+                owed.filter_map(|conn| self.shard.transmit(*conn).map(|out| out.len())).sum();
+            let states = self.taps.values().map(|tap| tap.slot.lock());
+            let reading: usize =
+                states.map(|state| state.viewers.keys().filter(|conn| plays(**conn)).count()).sum();
             let publishing = self.hub.streams().iter().any(|slot| !slot.lock().legs.is_empty());
-            if patience && (waiting > CONTROL || publishing) {
-                self.faults
-                    .push(format!("I6: drained with {waiting} bytes to hand on, publishing: {publishing}"));
+            if patience && (waiting > 0 || reading > 0 || publishing) {
+                self.faults.push(format!(
+                    "I6: drained with {waiting} bytes to hand on, {reading} viewers that read, publishing: {publishing}"
+                ));
             }
         }
         self.drained = drained;
@@ -271,7 +277,6 @@ impl Node {
     /// Reads what is new in every log, as the recorder's thread does.
     fn record(&mut self) {
         for slot in self.hub.streams() {
-            self.watching.extend(slot.lock().viewers.keys());
             self.taps.entry(slot.serial).or_insert_with(|| {
                 let cursor = slot.lock().log.start(Start::Oldest);
                 Tap { slot, cursor, lagged: false, last: None }
@@ -279,6 +284,7 @@ impl Node {
         }
         for (serial, tap) in &mut self.taps {
             let state = tap.slot.lock();
+            self.watching.extend(state.viewers.keys());
             let recording = self.recordings.entry(*serial).or_default();
             loop {
                 match state.log.read(&mut tap.cursor) {

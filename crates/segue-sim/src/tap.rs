@@ -73,6 +73,18 @@ impl Tap {
         steps.fold(Step::Handshake, Step::max)
     }
 
+    /// Whether the client plays, by what reached the server: it has asked to and has not ended its message stream since.
+    pub fn plays(&self) -> bool {
+        let commands =
+            messages(&self.up).into_iter().filter(|message| message.type_id == type_id::COMMAND_AMF0);
+        let plays = |plays: bool, message: Message| match Command::decode(&message.payload, message.type_id) {
+            Ok(command) if command.name == "play" => true,
+            Ok(command) if ["deleteStream", "closeStream"].contains(&command.name.as_str()) => false,
+            _ => plays,
+        };
+        commands.fold(false, plays)
+    }
+
     /// Every signal to go that reached the client, in order.
     pub fn signals(&self) -> Vec<GoAwaySignal> {
         let signal = |message: &Message| match message.type_id {

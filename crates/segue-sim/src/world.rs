@@ -261,7 +261,16 @@ impl World {
     /// Lets servers and clients note what holds at this moment.
     pub fn look(&mut self) {
         let now = self.now;
-        self.servers.iter_mut().flatten().for_each(|server| server.look(now));
+        for (n, server) in self.servers.iter_mut().enumerate() {
+            let (connections, taps) = (&self.connections, &self.taps);
+            let plays = |conn| {
+                let is = |c: &&Connection| c.server.0 == n && c.server_conn == Some(conn);
+                connections.iter().find(is).is_some_and(|c| taps[c.tap].plays())
+            };
+            if let Some(server) = server {
+                server.look(now, plays);
+            }
+        }
         self.clients.iter_mut().for_each(|client| client.looked_at());
     }
 

@@ -52,15 +52,27 @@ fn planted_bugs_are_found() {
     }
 }
 
+/// Seeds at which the judge took for a break what the design allows: bytes that wait for a viewer which has stopped, and a
+/// stream that a viewer could not hear of before it was gone.
+#[test]
+fn what_the_judge_took_for_a_break_is_none() {
+    for seed in [9613, 10635, 13928, 17657] {
+        assert_eq!(simulate(seed, Plant::None).violations, Vec::<String>::new(), "seed {seed}");
+    }
+}
+
 /// Seeds at which bugs of the product were found.
 #[test]
 fn what_was_found_before_stays_mended() {
     for (seed, what) in [
         (119, "a viewer whose servers had died waited at the one that its stream had not come back to"),
+        (582, "acknowledgements of what the buffer had dropped were no sign of life"),
         (603, "repeats that reach behind a short leg were taken for a restart"),
         (1457, "the last message before a claim passes was not acknowledged"),
         (1775, "a resuming viewer without a keyframe to begin at got nothing"),
         (2134, "the last message before a claim passes was not acknowledged"),
+        (2794, "acknowledgements of what the buffer had dropped were no sign of life"),
+        (3940, "acknowledgements of what the buffer had dropped were no sign of life"),
     ] {
         assert_eq!(simulate(seed, Plant::None).violations, Vec::<String>::new(), "seed {seed}: {what}");
     }

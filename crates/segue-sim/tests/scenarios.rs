@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scene::{Scene, Setup, ms, secs};
 use segue_proto::caps::Announce;
+use segue_proto::client::Ending;
 use segue_proto::session::GoAwaySignal;
 use segue_sim::pipe::Link;
 use segue_sim::source::Shape;
@@ -501,6 +502,25 @@ fn h27_a_real_end_ends_at_once() {
 }
 
 /// A viewer that was told stays with the stream, also when its publisher never moves.
+/// The way to the stream's server dies just before the end: what is not proven there is ended in order at the other one.
+#[test]
+fn h27_an_end_that_hangs_goes_elsewhere() {
+    for seed in SEEDS {
+        let shape = Shape { duration: secs(8), ..Shape::default() };
+        let both_behind_one_name = true;
+        let mut s =
+            Scene::new(Setup { seed, shape, both_behind_one_name, viewer: false, ..Setup::default() });
+        s.run_to_random(secs(6)..secs(8));
+        let id = s.publisher_id;
+        s.world.stall(id, secs(60));
+        s.finish();
+        s.assert_whole();
+        let publisher = s.publisher.borrow();
+        let outcome = publisher.outcome.as_ref().expect("it ends");
+        assert_eq!((&outcome.ending, outcome.confirmed, outcome.missing), (&Ending::Complete, Some(true), 0));
+    }
+}
+
 #[test]
 fn h28_viewers_are_not_dropped_because_a_publisher_moved() {
     for seed in SEEDS {

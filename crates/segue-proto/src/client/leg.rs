@@ -18,6 +18,9 @@ use crate::url::RtmpUrl;
 pub const END_BOUND: Duration = Duration::from_secs(10);
 /// How long a server that speaks segue may acknowledge nothing of what it was sent.
 pub const STALL_BOUND: Duration = Duration::from_secs(10);
+/// Most messages under way whose place is remembered once the buffer had to drop any: more than what fills the sockets of
+/// a slow line. Beyond it the oldest are forgotten, and then more may be counted as lost than is.
+pub(super) const MAX_PASSED: usize = 1 << 16;
 
 /// A place in the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,6 +78,9 @@ pub(super) struct Leg {
     pub(super) number: u32,
     pub(super) start: Place,
     pub(super) cursor: Place,
+    /// What comes before needs no proof of this server's: others have given it, or it is counted as lost. A leg that
+    /// replays begins earlier, at a boundary.
+    pub(super) owed: Place,
     /// Nothing from here on is sent here.
     pub(super) end: Option<Place>,
     /// Everything before is acknowledged.
@@ -111,6 +117,7 @@ impl Leg {
             number: 0,
             start: Place::default(),
             cursor: Place::default(),
+            owed: Place::default(),
             end: None,
             proven: Place::default(),
             sent: VecDeque::new(),
@@ -126,6 +133,11 @@ impl Leg {
             progress: now,
             unanswered: now,
         }
+    }
+
+    /// What the server calls itself, if it does.
+    pub(super) fn server_id(&self) -> Option<String> {
+        self.session.as_ref()?.server()?.server_id.clone()
     }
 
     /// Whether the server has taken the stream over this connection, now or earlier.
@@ -157,14 +169,21 @@ impl Leg {
 
     /// What must stay in the buffer for it: what is not acknowledged, or where nobody can tell, not sent.
     pub(super) fn needs(&self) -> Place {
-        if self.segue { self.proven } else { self.cursor }
+        if self.segue { self.unless_owed_later(self.proven) } else { self.cursor }
+    }
+
+    /// That place, or where what this server owes begins, if that is later.
+    fn unless_owed_later(&self, place: Place) -> Place {
+        // What was passed over is counted from where it was.
+        let later = self.owed.serial > place.serial && self.cursor.skipped == 0;
+        if later { Place { skipped: 0, ..self.owed } } else { place }
     }
 
     /// The first message that the server may not have, now that the connection is gone. A server that does not prove
     /// anything is trusted with everything after a `clean` end, and not with the last seconds otherwise.
     pub(super) fn unproven(&self, replay: &Replay, clean: bool, now: Moment) -> Place {
         if self.segue {
-            return self.proven;
+            return self.needs();
         }
         let recent = replay.recent(now);
         if clean || recent >= self.cursor.serial {
@@ -190,6 +209,7 @@ impl Leg {
     /// An acknowledgement came. Numbers beyond what was sent are a foreign way of counting and prove nothing. Returns
     /// whether it proved something.
     pub(super) fn acknowledged(&mut self, sequence: u32, now: Moment) -> bool {
+        let before = self.acks.total();
         let offset = self.acks.receive(sequence);
         let mut proved = false;
         while let Some((end, place)) = self.sent.front()
@@ -199,7 +219,8 @@ impl Leg {
             self.sent.pop_front();
             proved = true;
         }
-        if proved {
+        // One that covers no whole message that is remembered says all the same that the server lives and takes more.
+        if offset > before {
             (self.progress, self.unanswered) = (now, now);
         }
         proved
@@ -245,8 +266,8 @@ impl Leg {
     /// The buffer dropped what this leg had yet to send: it goes on at what is left. Returns how many media messages
     /// that passes over.
     pub(super) fn skip(&mut self, replay: &Replay) -> u64 {
-        // Marks of what can't be sent again any more tell nothing that later ones don't.
-        while self.sent.len() > 1
+        // What is under way can't be sent again any more once it is dropped; whether it arrives still counts.
+        while self.sent.len() > MAX_PASSED
             && self.sent.front().is_some_and(|(_, place)| place.serial <= replay.first())
         {
             self.sent.pop_front();
@@ -313,5 +334,54 @@ impl Leg {
                 self.sent.push_back((offset, self.cursor));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::{MediaMessage, TrackKind};
+
+    /// A leg that has sent `count` keyframes, all of them dropped from the buffer since but for the last.
+    fn passed(count: usize) -> Leg {
+        let url = RtmpUrl::parse("rtmp://a/live/key").expect("a URL");
+        let (mut leg, mut replay) =
+            (Leg::new(ConnId(1), url, Moment::ORIGIN, Moment::ORIGIN), Replay::default());
+        let minute = Duration::from_secs(60);
+        for n in 0..count {
+            let payload = Bytes::from_static(b"\x17\x01\0\0\0");
+            let message = MediaMessage::new(TrackKind::Video, Timestamp::ZERO, payload);
+            let at = Moment::ORIGIN + if n + 1 == count { minute } else { Duration::ZERO };
+            replay.push(message, at);
+            leg.cursor.serial += 1;
+            leg.sent.push_back((n as u64 + 1, leg.cursor));
+        }
+        replay.trim(u64::MAX);
+        assert_eq!(replay.first(), count as u64 - 1);
+        assert_eq!(leg.skip(&replay), 0);
+        leg
+    }
+
+    #[test]
+    fn places_of_dropped_messages_are_remembered_up_to_a_bound() {
+        assert_eq!(passed(MAX_PASSED).sent.front().map(|(offset, _)| *offset), Some(1), "at the bound");
+        let leg = passed(MAX_PASSED + 1);
+        assert_eq!(leg.sent.len(), MAX_PASSED);
+        assert_eq!(leg.sent.front().map(|(offset, _)| *offset), Some(2), "one past it the oldest goes");
+    }
+
+    #[test]
+    fn an_acknowledgement_that_proves_nothing_remembered_is_a_sign_of_life() {
+        let mut leg = passed(MAX_PASSED + 1);
+        leg.segue = true;
+        leg.phase = Phase::Live(Moment::ORIGIN);
+        let later = Moment::ORIGIN + STALL_BOUND;
+        assert_eq!(leg.stalled_at(), Some(later));
+        assert!(!leg.acknowledged(1, later), "its place is forgotten");
+        assert_eq!(leg.stalled_at(), Some(later + STALL_BOUND));
+        assert!(!leg.acknowledged(1, later + STALL_BOUND), "the same again is none");
+        assert_eq!(leg.stalled_at(), Some(later + STALL_BOUND));
     }
 }

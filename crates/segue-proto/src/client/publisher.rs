@@ -1,6 +1,6 @@
 //! The publisher: media in, one stream at one server after another. Joins the sessions of its connections with the
-//! hand-over and the replay buffer. Here are its inputs and its clockwork; `moves` carries out
-//! what the hand-over decides, `accounts` keeps the books of what was lost and writes the records.
+//! hand-over and the replay buffer. Here are its inputs and its clockwork; `moves` carries out what the hand-over decides,
+//! `ending` sees to the stream's end, `accounts` keeps the books of what was lost and writes the records.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -26,9 +26,11 @@ use crate::url::RtmpUrl;
 
 mod accounts;
 mod config;
+mod ending;
 mod moves;
 
 pub use config::{PublisherConfig, Report};
+pub use ending::{END_RETRY_BOUND, HUNG_PASSED_BY};
 
 /// How long a stream that never had a server tries those that answer `draining`.
 pub const START_BOUND: Duration = Duration::from_secs(10);
@@ -58,6 +60,11 @@ pub struct Publisher {
     accepted: u32,
     started: Moment,
     finishing: bool,
+    /// Servers at which the end of the stream has hung, twice or more if it did not work there again. Each took
+    /// [`END_BOUND`], or a connection, of a bounded time.
+    hung: Vec<String>,
+    /// When a stream whose end has hung, and that no server has since, is given up.
+    end_given_up: Option<Moment>,
     outcome: Option<Outcome>,
     /// Media messages known to be lost.
     missing: u64,
@@ -91,6 +98,8 @@ impl Publisher {
             accepted: 0,
             started: now,
             finishing: false,
+            hung: Vec::new(),
+            end_given_up: None,
             outcome: None,
             missing: 0,
             left: None,
@@ -206,7 +215,11 @@ impl Publisher {
                 if info.draining && !self.handover.takes_draining() {
                     return self.candidate_failed(Failure::Draining, "the server is draining", now);
                 }
-                if let Some(session) = &mut leg.session {
+                if is_candidate && self.passes_by(info.server_id.as_deref()) {
+                    let why = "the end of the stream has hung at that server";
+                    return self.candidate_failed(Failure::Refused, why, now);
+                }
+                if let Some(session) = self.legs.get_mut(&conn).and_then(|leg| leg.session.as_mut()) {
                     session.create_stream();
                 }
             }
@@ -285,11 +298,6 @@ impl Publisher {
         self.settle_records(false);
     }
 
-    /// Whether the stream is ending on that connection.
-    fn is_ending(&self, conn: ConnId) -> bool {
-        self.finishing && self.current == Some(conn) && matches!(self.handover.state(), State::Steady)
-    }
-
     fn unproven_serial(&self) -> u64 {
         let needs = self.legs.values().filter(|leg| leg.was_accepted() || leg.phase == Phase::Publishing);
         let needed = needs.map(|leg| leg.needs().serial).chain(self.needed.map(|place| place.serial)).min();
@@ -323,8 +331,7 @@ impl Publisher {
                     self.close(conn);
                     return self.complete(false);
                 }
-                return self
-                    .done(Ending::Lost("the server did not acknowledge the end of the stream".into()));
+                return self.end_hangs(conn, now);
             }
             _ if due(leg.stalled_at()) => {
                 let why = format!("nothing acknowledged for {} s", STALL_BOUND.as_secs());
@@ -391,6 +398,9 @@ impl Machine for Publisher {
         if self.outcome.is_some() {
             return;
         }
+        if self.end_given_up_at().is_some_and(|at| now >= at) {
+            return self.done(Ending::Lost("no server acknowledged the end of the stream".into()));
+        }
         self.settle(now);
         match self.handover.handle_timeout(now) {
             Step::Wait => {}
@@ -415,7 +425,8 @@ impl Machine for Publisher {
             };
             earliest(own, leg.session.as_ref().and_then(Session::wake_at))
         };
-        self.legs.values().map(of_leg).fold(self.handover.wake_at(), earliest)
+        let own = earliest(self.handover.wake_at(), self.end_given_up_at());
+        self.legs.values().map(of_leg).fold(own, earliest)
     }
 
     fn poll_action(&mut self) -> Option<Action> {

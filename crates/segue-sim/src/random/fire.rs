@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use segue_proto::caps::Announce;
-use segue_proto::client::{Publisher, PublisherConfig};
+use segue_proto::client::{DIAL_TIMEOUT, Publisher, PublisherConfig};
 use segue_proto::url::stream_id;
 use segue_server::drain::{Request, Target};
 
@@ -65,7 +65,9 @@ impl Run<'_> {
                 let mut any = false;
                 for server in self.servers {
                     // Who was to be told yet is not told any more.
-                    self.seen.strayed |= self.told[server.0].is_some() && server != self.holder;
+                    if self.told[server.0].is_some() && server != self.holder {
+                        self.strays_from(server);
+                    }
                     any |= self.world.is_alive(server) && self.world.server(server).is_draining();
                     self.cancel(server);
                 }
@@ -124,7 +126,11 @@ impl Run<'_> {
                 here && {
                     self.join(Announce::ALL, true);
                     // It may come to the server that the stream has left, where nobody is told again.
-                    self.seen.strayed |= self.told.iter().flatten().any(|(_, alone)| *alone);
+                    for server in self.servers {
+                        if server != self.holder && self.told[server.0].is_some_and(|(_, alone)| alone) {
+                            self.strays_from(server);
+                        }
+                    }
                     if !self.plan.shape.changes.is_empty() {
                         self.seen.tally.add("H15");
                     }
@@ -246,7 +252,11 @@ impl Run<'_> {
         if self.world.connected_to(id).is_empty() || self.viewers[n].1.borrow().outcome.is_some() {
             return false;
         }
-        self.doom_viewer(n, Duration::from_secs(6));
+        // A door that hangs keeps it for as long as a dial, or a step of a session, may take.
+        let hangs = |door| matches!(door, Door::Silent | Door::Mute | Door::HangAfter(_));
+        let kept = self.servers.into_iter().any(|server| hangs(self.world.door(server)));
+        let back = Duration::from_secs(6) + DIAL_TIMEOUT * u32::from(kept);
+        self.doom_viewer(n, back);
         self.seen.troubled = true;
         self.world.reset_connections(id);
         true

@@ -53,7 +53,8 @@ pub struct Watched {
     pub log: Log,
     /// Messages that faults may have cost it.
     pub doomed: BTreeSet<Key>,
-    /// The longest time for which it saw nothing while a server had the stream, took connections and was not going.
+    /// The longest time for which it saw nothing while a server had media of the stream, took connections and was not
+    /// going.
     pub starved: Duration,
     pub(super) starving: (usize, Duration),
     /// The signals that it was sent, by connection.
@@ -94,8 +95,8 @@ pub struct Seen {
     pub outage: Duration,
     /// A connection broke or a server was out of reach.
     pub troubled: bool,
-    /// The stream went from a server that was neither told to go nor dead.
-    pub strayed: bool,
+    /// The stream went from a server that was neither told to go nor dead: what that one has not got.
+    pub astray: BTreeSet<Key>,
     /// Strangers that tried, and what became of them.
     pub strangers: Vec<Log>,
     /// What happened, for a person.

@@ -81,7 +81,10 @@ impl Run<'_> {
         }
         self.seen.outage = self.seen.outage.max(now.since(self.held));
         let within_reach = holding.iter().any(|server| {
-            self.world.door(*server) == Door::Open && !self.world.server(*server).is_draining()
+            let (_, messages, _) = self.written[server.0];
+            messages > 0
+                && self.world.door(*server) == Door::Open
+                && !self.world.server(*server).is_draining()
         });
         for (_, log, watched) in &mut self.viewers {
             let seen = log.borrow().seen.len();
@@ -144,9 +147,28 @@ impl Run<'_> {
                 // Contract, drain: "--stream tells one stream's publisher (and its viewers if there is a --to) once".
                 Some((to, alone)) => alone && (to != To::Other || self.viewers_came_later()),
             };
-        self.seen.strayed |= strayed;
+        if strayed {
+            self.strays_from(left);
+        }
         let now = self.world.now().since(self.began);
         self.story(format!("{now:?}: the stream is at {server:?}{}", if strayed { ", astray" } else { "" }));
+    }
+
+    /// Viewers at that server do not hear where the stream goes on: what is not there may never come to them.
+    pub(super) fn strays_from(&mut self, left: ServerId) {
+        let mut lost: BTreeSet<Key> = self.due(Moment::from_micros(u64::MAX)).map(key).collect();
+        if self.world.is_alive(left) {
+            for message in self
+                .world
+                .server(left)
+                .recordings()
+                .flat_map(|legs| legs.values())
+                .flat_map(|leg| &leg.messages)
+            {
+                lost.remove(&key(message));
+            }
+        }
+        self.seen.astray.extend(lost);
     }
 
     /// Whether there are viewers, or connections of theirs, that were not there from the beginning.

@@ -2,9 +2,8 @@
 //! follows when one is told to go, refused, or lost.
 
 use super::{Publisher, START_BOUND};
-use crate::client::Ending;
 use crate::client::leg::{Leg, Phase, Place};
-use crate::client::{Action, ConnId};
+use crate::client::{ConnId, Ending};
 use crate::handover::publisher::{Failure, Step};
 use crate::session::GoAwaySignal;
 use crate::time::Moment;
@@ -85,6 +84,9 @@ impl Publisher {
             None => self.left.take(),
         };
         let from = self.needed.take().or(left.as_ref().and_then(|left| left.end)).unwrap_or(start);
+        if let Some(leg) = self.legs.get_mut(&conn) {
+            leg.owed = from;
+        }
         let gap = start.index.saturating_sub(from.index).saturating_sub(from.skipped) + skipped;
         self.missing += gap;
         self.record_moved(&done, conn, left, start, from, gap);
@@ -123,16 +125,6 @@ impl Publisher {
         };
         self.notice(format!("new server: {why}; {staying}"));
         self.end_where_it_is();
-    }
-
-    /// A stream that is ending, and has a connection, moves no more.
-    pub(super) fn end_where_it_is(&mut self) {
-        if self.finishing
-            && let Some(pending) = self.handover.stay()
-        {
-            self.drop_candidate();
-            self.record_not_moved(&pending);
-        }
     }
 
     pub(super) fn drop_candidate(&mut self) {
@@ -207,6 +199,9 @@ impl Publisher {
             self.current = None;
             self.complete(leg.is_proven());
         } else {
+            if leg.finished.is_some() {
+                self.end_lost(&leg, now);
+            }
             self.lost(&leg, now);
         }
     }
@@ -256,54 +251,5 @@ impl Publisher {
             leg.mark = mark;
             leg.begin_at(start);
         }
-    }
-
-    /// After an acknowledgement: perhaps it was the last one awaited.
-    pub(super) fn check_end(&mut self, conn: ConnId) {
-        let Some(leg) = self.legs.get(&conn) else { return };
-        if leg.is_end_proven() {
-            self.current = None;
-            self.close(conn);
-            self.complete(true);
-        } else if leg.phase == Phase::Draining && leg.is_proven() {
-            // All is proven; what is left is to read to the end.
-            if let Some(leg) = self.legs.remove(&conn) {
-                self.record_tail(&leg);
-                self.legs.insert(conn, leg);
-            }
-        }
-    }
-
-    /// The stream has ended at its server.
-    pub(super) fn complete(&mut self, confirmed: bool) {
-        self.completed = Some(confirmed);
-        self.try_complete();
-    }
-
-    fn try_complete(&mut self) {
-        if self.completed.is_some() && self.legs.is_empty() {
-            self.done(Ending::Complete);
-        }
-    }
-
-    /// Ends the machine: closes what is open, settles the books.
-    pub(super) fn done(&mut self, ending: Ending) {
-        if self.outcome.is_some() {
-            return;
-        }
-        self.candidate = None;
-        if ending != Ending::Complete {
-            self.count_unproven();
-        }
-        self.record_end(&ending);
-        for conn in self.legs.keys().copied().collect::<Vec<_>>() {
-            self.close(conn);
-        }
-        self.current = None;
-        self.settle_records(true);
-        let confirmed = Some(self.completed == Some(true) && ending == Ending::Complete);
-        let outcome = crate::client::Outcome { ending, confirmed, missing: self.missing };
-        self.outcome = Some(outcome.clone());
-        self.actions.push_back(Action::Finished(outcome));
     }
 }
