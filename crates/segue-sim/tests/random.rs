@@ -60,6 +60,16 @@ fn what_was_found_before_stays_mended() {
         (603, "repeats that reach behind a short leg were taken for a restart"),
         (1457, "the last message before a claim passes was not acknowledged"),
         (1775, "a resuming viewer without a keyframe to begin at got nothing"),
+        (2381, "a viewer without indexes that was told to go on on its way there saw old media"),
+        (3304, "a tail was lost with a connection that had been silent for long before the move"),
+        (8582, "a tail was lost with a connection that had been silent for long before the move"),
+        (12_278, "what is under way from a thin line's time may take longer than the hold"),
+        (12_337, "a viewer left the old server for one where the publisher came to nothing"),
+        (12_498, "a viewer took what a server passed over for lost, and it was at the other"),
+        (13_049, "a viewer left the old server for one where the publisher came to nothing"),
+        (15_052, "a viewer got the shorter of two streams that had ended under its name"),
+        (15_256, "a viewer left a server that had what comes next, as that asked to be left"),
+        (17_088, "a viewer left the old server for one where the publisher came to nothing"),
         (2134, "the last message before a claim passes was not acknowledged"),
     ] {
         assert_eq!(simulate(seed, Plant::None).violations, Vec::<String>::new(), "seed {seed}: {what}");

@@ -18,6 +18,9 @@ use crate::url::RtmpUrl;
 pub const END_BOUND: Duration = Duration::from_secs(10);
 /// How long a server that speaks segue may acknowledge nothing of what it was sent.
 pub const STALL_BOUND: Duration = Duration::from_secs(10);
+/// One that acknowledges nothing for so long while there is something is not relied on to have what was sent last:
+/// acknowledgements come twice a second, and a recorder holds them back for a second at most.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(1500);
 
 /// A place in the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -190,7 +193,12 @@ impl Leg {
     /// An acknowledgement came. Numbers beyond what was sent are a foreign way of counting and prove nothing. Returns
     /// whether it proved something.
     pub(super) fn acknowledged(&mut self, sequence: u32, now: Moment) -> bool {
+        let before = self.acks.total();
         let offset = self.acks.receive(sequence);
+        if offset > before {
+            // Perhaps only a part of a message, over a thin line: that is alive, too.
+            self.unanswered = now;
+        }
         let mut proved = false;
         while let Some((end, place)) = self.sent.front()
             && *end <= offset
@@ -203,6 +211,11 @@ impl Leg {
             (self.progress, self.unanswered) = (now, now);
         }
         proved
+    }
+
+    /// Whether nothing was acknowledged for so long that what was sent last may be lost.
+    pub(super) fn is_suspect(&self, now: Moment) -> bool {
+        self.segue && !self.sent.is_empty() && now.since(self.unanswered) >= SUSPECT_AFTER
     }
 
     /// When a server that speaks segue has acknowledged nothing for too long: its acknowledgements come twice a second,

@@ -8,13 +8,20 @@ use crate::handover::backoff::Backoff;
 use crate::handover::publisher::{DRAINING_PASSED_BY, MAX_HOPS, SETTLED};
 use crate::handover::record::Cause;
 use crate::handover::viewer::LegId;
+use crate::leg::PlayPosition;
 use crate::session::GoAwaySignal;
-use crate::time::Moment;
+use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
 /// A viewer that nothing delivers to waits so long at a server that has not got its stream before it looks elsewhere: a
 /// server keeps such a play for longer than the search may take, and the stream may be at another one long since.
 const ELSEWHERE_AFTER: Duration = Duration::from_secs(2);
+/// So many others are asked for what a server passed over,
+const OTHERS_ASKED: u32 = 2;
+/// for so long at most: meanwhile nothing is seen, and what that server went on with must not be dropped there.
+const SEARCH_BOUND: Duration = Duration::from_secs(5);
+/// What is passed over so soon after such a search was lost by the publisher, or by a viewer that is too slow.
+const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// What is looked for, and how often it was tried.
 #[derive(Clone, Debug)]
@@ -28,6 +35,29 @@ pub(super) struct Pursuit {
     backoff: Backoff,
     /// When to dial; `None` while a connection is made or held.
     pub(super) dial_at: Option<Moment>,
+    /// The address to dial then, and which of its network addresses, whatever else is known.
+    exactly: Option<(RtmpUrl, u32)>,
+    /// What is found there comes after what the server that delivers has: that one's end is not the stream's.
+    pub(super) goes_on: bool,
+}
+
+/// For media that a server passed over, at others: a publisher that failed at a new server, or came back from one, leaves
+/// a stream in pieces.
+#[derive(Clone, Debug)]
+pub(super) struct Search {
+    /// The server that passes over least, and at which index it goes on.
+    best: (RtmpUrl, u32, u64),
+    /// Who was asked already, of [`OTHERS_ASKED`]; one more if it is back at the best.
+    asked: u32,
+    until: Moment,
+}
+
+impl Search {
+    /// What was passed over is found. Where the stream goes on after it, if that is not the same server.
+    pub(super) fn found(self) -> Option<(RtmpUrl, u32)> {
+        let (url, attempt, _) = self.best;
+        (self.asked <= OTHERS_ASKED).then_some((url, attempt))
+    }
 }
 
 impl Pursuit {
@@ -41,7 +71,14 @@ impl Pursuit {
             attempt: 0,
             backoff: Backoff::default(),
             dial_at: Some(now),
+            exactly: None,
+            goes_on: false,
         }
+    }
+
+    /// From a server that has what another passed over, on to that one.
+    pub(super) fn on_to(address: (RtmpUrl, u32), from: Option<String>, now: Moment) -> Self {
+        Self { from, exactly: Some(address), goes_on: true, ..Self::start(now) }
     }
 
     /// Whether it is for the stream's first connection.
@@ -55,7 +92,8 @@ impl Player {
     pub(super) fn takes_draining(&self) -> bool {
         self.main.is_none()
             && self.viewer.count() > 0
-            && self.pursuit.as_ref().is_some_and(|pursuit| pursuit.attempt >= DRAINING_PASSED_BY)
+            && (self.search.is_some()
+                || self.pursuit.as_ref().is_some_and(|pursuit| pursuit.attempt >= DRAINING_PASSED_BY))
     }
 
     /// The server that named another one and still has us: to meet it again is no move. One that named none may want us
@@ -68,21 +106,44 @@ impl Player {
     /// A server asks to be left. The latest signal wins; a repeat changes nothing.
     pub(super) fn told(&mut self, id: ConnId, signal: GoAwaySignal, tc_url: Option<&str>, now: Moment) {
         let target = tc_url.and_then(|to| self.allowed(id, to));
-        let is_main = self.main == Some(id);
-        if let (true, Some(conn)) = (is_main, self.conns.get_mut(&id)) {
-            conn.told = true;
-            if self
-                .pursuit
-                .as_ref()
-                .is_some_and(|pending| pending.signal.is_some() && pending.target == target)
-            {
-                return;
-            }
-        } else if self.next != Some(id) {
+        if self.main == Some(id) {
+            return self.told_to(id, signal, target, now);
+        }
+        if self.next != Some(id) {
             return;
         }
-        if !is_main && target.is_none() {
-            return self.next_failed("the server is going away", now);
+        let is_counted = self.viewer.stands(LegId(id.0)).is_some() && !self.has_fallen_behind(id);
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if self.main.is_some() && conn.phase == Phase::Playing && is_counted {
+            // It has what comes next, and the server that sent us here will not: it is left once it has taken over.
+            conn.told_early = Some((signal, target));
+            if self.caught_up.is_some() {
+                self.take_over(id, now);
+            }
+        } else if target.is_none() {
+            self.next_failed("the server is going away", now);
+        } else {
+            self.sent_to(Cause::Drain, Some(signal), target, now);
+        }
+    }
+
+    /// The server that delivers asks to be left.
+    pub(super) fn told_to(&mut self, id: ConnId, signal: GoAwaySignal, target: Option<RtmpUrl>, now: Moment) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.told = true;
+        }
+        let repeat = |pending: &Pursuit| {
+            // On the way to where the stream goes on, nothing is said by a server that only wants to be left.
+            (pending.signal.is_some() && pending.target == target) || (pending.goes_on && target.is_none())
+        };
+        if self.pursuit.as_ref().is_some_and(repeat) {
+            return;
+        }
+        if let Some(next) = self.next.filter(|_| self.caught_up.is_some()) {
+            // It is left already, for a server that has all that it has.
+            if !self.has_fallen_behind(next) {
+                return self.take_over(next, now);
+            }
         }
         self.sent_to(Cause::Drain, Some(signal), target, now);
     }
@@ -121,6 +182,8 @@ impl Player {
             attempt: 0,
             backoff,
             dial_at: Some(now),
+            exactly: None,
+            goes_on: false,
         };
         let pursuit = if self.hops > MAX_HOPS {
             // A loop. Begin it anew, but not at once.
@@ -163,6 +226,9 @@ impl Player {
     pub(super) fn next_failed(&mut self, why: &str, now: Moment) {
         self.drop_next();
         self.trouble = why.to_owned();
+        if self.search.is_some() && self.search_on(now) {
+            return;
+        }
         let from = Some(self.last_url.authority());
         let pursuit = self.pursuit.get_or_insert(Pursuit { from, ..Pursuit::start(now) });
         pursuit.attempt = pursuit.attempt.saturating_add(1);
@@ -172,11 +238,12 @@ impl Player {
         self.notice(format!("new server: {why}; {staying}"));
     }
 
-    fn drop_next(&mut self) {
+    pub(super) fn drop_next(&mut self) {
         if let Some(next) = self.next.take() {
             self.viewer.end(LegId(next.0));
             self.close(next);
         }
+        (self.caught_up, self.join) = (None, None);
     }
 
     /// Dials, if it is time to.
@@ -192,10 +259,13 @@ impl Player {
         let (url, attempt) = match &pursuit.target {
             Some(target) if attempt < DRAINING_PASSED_BY || attempt % 2 == 1 => (target, attempt),
             Some(_) => (own, attempt / 2),
-            None if self.main.is_some() || attempt % 2 == 0 || own == last => (own, attempt),
-            None => (last, attempt / 2),
+            None if self.main.is_some() || own == last => (own, attempt),
+            None => (if attempt % 2 == 0 { own } else { last }, attempt / 2),
         };
-        let url = url.clone();
+        let (url, attempt) = match pursuit.exactly.take() {
+            Some(exactly) => exactly,
+            None => (url.clone(), attempt),
+        };
         self.drop_next();
         let id = ConnId(self.next_conn);
         self.next_conn += 1;
@@ -210,6 +280,9 @@ impl Player {
             stopped: false,
             over: false,
             backoff,
+            attempt,
+            told_early: None,
+            delivered: false,
         };
         self.conns.insert(id, conn);
         self.next = Some(id);
@@ -220,13 +293,91 @@ impl Player {
     /// that the stream is over.
     pub(super) fn looks_elsewhere_at(&self, id: ConnId) -> Option<Moment> {
         let lost = self.lost_since?;
-        if self.unpublished || self.next != Some(id) || self.viewer.count() == 0 {
+        if self.next != Some(id) || self.viewer.count() == 0 {
             return None;
         }
+        let until = self.search.as_ref().filter(|_| self.is_searching()).map(|search| search.until);
         match self.conns.get(&id)?.phase {
-            Phase::Asked(at) => Some(at.max(lost) + ELSEWHERE_AFTER),
-            _ => None,
+            Phase::Asked(at) if until.is_some() || !self.unpublished => {
+                earliest(Some(at.max(lost) + ELSEWHERE_AFTER), until)
+            }
+            _ => until,
         }
+    }
+
+    /// A server passes over something that may be at another, and no other connection will bring it. Returns whether that
+    /// one is left to look for it: it keeps what it goes on with for longer than that takes.
+    pub(super) fn looks_for_what_it_passes_over(
+        &mut self,
+        id: ConnId,
+        position: &PlayPosition,
+        now: Moment,
+    ) -> bool {
+        let Some(resume) = self.viewer.resume().filter(|resume| resume.stream == position.stream) else {
+            return false;
+        };
+        let index = position.position.index;
+        let is_only = match self.main {
+            None => self.next == Some(id),
+            Some(main) => main == id && self.next.is_none(),
+        };
+        let Some(conn) = self.conns.get(&id).filter(|_| is_only && index > resume.index) else {
+            return false;
+        };
+        let found = (conn.url.clone(), conn.attempt, index);
+        match &mut self.search {
+            // All were asked: this is the best there is.
+            Some(search) if search.asked > OTHERS_ASKED => return false,
+            Some(search) if index < search.best.2 => search.best = found,
+            Some(_) => {}
+            None if now < self.search_again_at => return false,
+            None => {
+                self.search_again_at = now + SEARCH_AGAIN_AFTER;
+                self.search = Some(Search { best: found, asked: 0, until: now + SEARCH_BOUND });
+            }
+        }
+        if self.main == Some(id) {
+            self.leave(id, now);
+            self.viewer.end(LegId(id.0));
+            self.main = None;
+        } else {
+            self.drop_next();
+        }
+        self.lost_since = Some(now);
+        let _ = self.search_on(now);
+        true
+    }
+
+    /// Whether others are asked for what a server passed over.
+    pub(super) fn is_searching(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.asked <= OTHERS_ASKED)
+    }
+
+    /// Asks the next server for what another passed over; after the last, back to the one that passes over least. Returns
+    /// whether there is one to ask.
+    fn search_on(&mut self, now: Moment) -> bool {
+        let (own, last) = (self.config.url.clone(), self.last_url.clone());
+        let Some(search) = &mut self.search else { return false };
+        if search.asked > OTHERS_ASKED {
+            self.search = None;
+            return false;
+        }
+        let (url, attempt, _) = search.best.clone();
+        let nth = search.asked;
+        search.asked = if now >= search.until { OTHERS_ASKED } else { nth } + 1;
+        let exactly = match nth {
+            _ if search.asked > OTHERS_ASKED => (url, attempt),
+            // Where the stream was before, and the other addresses of its own name.
+            0 if url == own && last != own => (last, 0),
+            _ if url == own => (own, attempt.saturating_add(1 + nth)),
+            _ => (own, nth),
+        };
+        let from = Some(self.last_url.authority());
+        let pursuit = self.pursuit.get_or_insert(Pursuit { from, ..Pursuit::start(now) });
+        pursuit.exactly = Some(exactly);
+        pursuit.dial_at = Some(now);
+        self.pursue(now);
+        true
     }
 
     /// When the search ends, if nothing delivers by then.
