@@ -1,6 +1,6 @@
 //! The player: one stream out, from one server after another. Joins the sessions of its connections with the viewer's
 //! hand-over. Here are its inputs and what a session's events mean; `pursuit` looks for the next
-//! connection.
+//! connection, `beside` says when that one takes over, `search` looks for what a server passed over.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
@@ -13,24 +13,24 @@ use crate::client::{Action, Closed, ConnId, DialError, Ending, Machine, Notice, 
 use crate::handover::backoff::{Backoff, Rng};
 use crate::handover::record::{HandoverResult, Record};
 use crate::handover::viewer::{Join, LegId, Output, Viewer};
-use crate::media::MediaMessage;
 use crate::outqueue::OutQueue;
 use crate::session::GoAwaySignal;
 use crate::session::client::{Config as SessionConfig, Event, Role, Session};
 use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
+mod beside;
 mod config;
 mod pursuit;
+mod search;
 
+pub use beside::PROVEN_AFTER;
 pub use config::PlayerConfig;
-use pursuit::{Pursuit, Search};
+use pursuit::Pursuit;
+use search::Search;
 
 /// How long a connection that is not needed any more may take to end in order.
 pub const LEAVE_BOUND: Duration = Duration::from_secs(2);
-/// A new server that has delivered for so long, without a jump or a pause of half of it, has the stream for good: the old
-/// one, if it has not ended by then, is left. Until then the publisher may yet be refused there, and go on at the old.
-pub const PROVEN_AFTER: Duration = Duration::from_secs(5);
 
 /// A player. See [`Machine`] for how to drive it; media comes out as [`Action::Media`].
 #[derive(Debug)]
@@ -249,56 +249,6 @@ impl Player {
         }
     }
 
-    fn media(&mut self, id: ConnId, message: MediaMessage, now: Moment) {
-        let leg = LegId(id.0);
-        let is_next = self.next == Some(id);
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.phase = Phase::Playing;
-        }
-        // One that repeats what was seen may have nothing more than that: where more is to be had elsewhere, or the
-        // publisher's word is that there is no more, it delivers only once it has.
-        let is_doubtful = self.unpublished || self.search.is_some();
-        if self.main.is_none() && is_next && !is_doubtful {
-            self.promote(id, now);
-        }
-        let before = self.viewer.count();
-        let held = self.viewer.message(leg, message);
-        if self.main.is_none() && is_next && self.viewer.count() > before {
-            self.promote(id, now);
-        }
-        self.drain_viewer(now);
-        if held.is_err() {
-            return self.next_failed("too far ahead of the old server", now);
-        }
-        if self.next != Some(id) {
-            return;
-        }
-        if let Some((since, last)) = &mut self.caught_up {
-            if now.since(*last) > PROVEN_AFTER / 2 {
-                *since = now;
-            }
-            *last = now;
-            if now.since(*since) >= PROVEN_AFTER && self.viewer.stands(leg) == Some(Ordering::Equal) {
-                self.take_over(id, now);
-            }
-        }
-    }
-
-    /// The next connection has caught up and needs the other no more.
-    fn take_over(&mut self, id: ConnId, now: Moment) {
-        self.viewer.take_over(LegId(id.0));
-        self.promote(id, now);
-        self.drain_viewer(now);
-    }
-
-    /// Whether the next connection had caught up, and the other went on without it since: the publisher came to nothing
-    /// there.
-    fn has_fallen_behind(&self, id: ConnId) -> bool {
-        self.next == Some(id)
-            && self.caught_up.is_some()
-            && self.viewer.stands(LegId(id.0)) == Some(Ordering::Less)
-    }
-
     /// Sends `play`, naming the next message if its index is known.
     fn ask(&mut self, id: ConnId, now: Moment) {
         let resume = self.viewer.resume();
@@ -406,21 +356,6 @@ impl Player {
         // The stream's first leg joins nothing.
         if self.main.is_some() && self.pursuit.as_ref().is_some_and(Pursuit::is_start) {
             self.pursuit = None;
-        }
-    }
-
-    fn has_delivered(&self) -> bool {
-        self.main.and_then(|main| self.conns.get(&main)).is_some_and(|conn| conn.delivered)
-    }
-
-    /// The next connection has all that was seen. It takes over at once if it is to be left itself, or has ended.
-    fn has_caught_up(&mut self, id: ConnId, now: Moment) {
-        if self.next != Some(id) {
-            return;
-        }
-        self.caught_up = Some((now, now));
-        if self.conns.get(&id).is_some_and(|conn| conn.told_early.is_some() || conn.over) {
-            self.take_over(id, now);
         }
     }
 
