@@ -130,7 +130,7 @@ impl Run {
                 Output::Joined(join) if self.honest => {
                     assert!(join.missing.is_some(), "the indexes tell");
                 }
-                Output::Leads(_) | Output::Joined(_) => {}
+                Output::CaughtUp(_) | Output::Leads(_) | Output::Joined(_) => {}
             }
         }
         assert!(bytes <= 2 * MAX_HELD_BYTES, "more than can be held comes out at once");

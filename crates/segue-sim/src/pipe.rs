@@ -114,6 +114,16 @@ impl Pipe {
         self.queue.push_back((now + self.link.latency, Arrival::Reset));
     }
 
+    /// Whether it is reset, and the far end has not heard of it.
+    pub fn is_reset(&self) -> bool {
+        self.queue.iter().any(|(_, arrival)| *arrival == Arrival::Reset)
+    }
+
+    /// Whether what was accepted is still leaving the sender.
+    pub fn is_busy(&self, now: Moment) -> bool {
+        !self.queue.is_empty() && self.busy_until > now
+    }
+
     /// What has arrived by `now`.
     pub fn arrived(&mut self, now: Moment) -> Option<Arrival> {
         if self.arrives_at()? > now {

@@ -248,6 +248,16 @@ impl World {
         self.connections.iter().filter(|c| c.client == client && !c.client_closed).map(|c| c.server).collect()
     }
 
+    /// Whether a client has a connection that is reset, and has not heard of it.
+    pub fn is_reset_unheard(&self, client: ClientId) -> bool {
+        self.connections.iter().any(|c| c.client == client && !c.client_closed && c.down.is_reset())
+    }
+
+    /// Whether what a client sent is still leaving it, over a line that took it more slowly than it came.
+    pub fn is_uplink_behind(&self, client: ClientId) -> bool {
+        self.connections.iter().any(|c| c.client == client && c.up.is_busy(self.now))
+    }
+
     /// How many of a client's dials met a door that was not open.
     pub fn spoiled(&self, client: ClientId) -> usize {
         self.spoiled.get(&client).copied().unwrap_or_default()

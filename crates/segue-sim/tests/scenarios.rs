@@ -151,6 +151,47 @@ fn video_alone_moves_without_loss() {
     }
 }
 
+/// The new server takes some of the stream and then breaks or hangs: the viewer has followed there, and the stream goes on
+/// at the old one.
+#[test]
+fn h03_a_viewer_that_followed_to_a_server_that_fails_lacks_nothing() {
+    for seed in SEEDS {
+        for door in [Door::ResetAfter, Door::HangAfter] {
+            let shape = Shape { duration: secs(30), ..Shape::default() };
+            let mut s = Scene::new(Setup { seed, shape, ..Setup::default() });
+            s.run_to_random(secs(2)..secs(4));
+            // The way to B is long: media is there, and its viewers', before the answer to `publish` is back.
+            s.world.set_link(s.b, Link { latency: ms(150), ..Link::default() });
+            let byte = s.world.rng().usize(4300..9000);
+            s.world.set_door(s.b, door(byte));
+            s.move_to_b();
+            s.run_for(secs(4));
+            s.world.set_door(s.b, Door::Open);
+            s.finish();
+            s.assert_viewer_saw_everything();
+        }
+    }
+}
+
+/// The old connection is dead before the boundary, and the news of that comes after it.
+#[test]
+fn h05_a_tail_on_a_dead_connection_is_sent_again() {
+    for seed in SEEDS {
+        let mut s = Scene::new(Setup { seed, ..Setup::default() });
+        // Just after a keyframe; the next is two seconds later.
+        s.run_to_random(ms(2050)..ms(2150));
+        s.move_to_b();
+        s.run_for(ms(50));
+        s.world.stall(s.publisher_id, secs(5));
+        let silent = s.world.rng().u64(10..1500);
+        s.run_for(ms(silent));
+        s.world.reset_connections(s.publisher_id);
+        s.finish();
+        s.assert_viewer_saw_everything();
+        s.assert_whole();
+    }
+}
+
 /// Whatever the new server does wrong, the stream stays on the old one and moves when the new one is well again.
 #[test]
 fn h03_a_new_server_that_fails_at_any_step_loses_nothing() {

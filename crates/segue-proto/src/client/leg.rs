@@ -21,6 +21,9 @@ pub const STALL_BOUND: Duration = Duration::from_secs(10);
 /// Most messages under way whose place is remembered once the buffer had to drop any: more than what fills the sockets of
 /// a slow line. Beyond it the oldest are forgotten, and then more may be counted as lost than is.
 pub(super) const MAX_PASSED: usize = 1 << 16;
+/// One that acknowledges nothing for so long while there is something is not relied on to have what was sent last:
+/// acknowledgements come twice a second, and a recorder holds them back for a second at most.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(1500);
 
 /// A place in the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -211,6 +214,10 @@ impl Leg {
     pub(super) fn acknowledged(&mut self, sequence: u32, now: Moment) -> bool {
         let before = self.acks.total();
         let offset = self.acks.receive(sequence);
+        if offset > before {
+            // Perhaps only a part of a message, over a thin line: that is alive, too.
+            self.unanswered = now;
+        }
         let mut proved = false;
         while let Some((end, place)) = self.sent.front()
             && *end <= offset
@@ -224,6 +231,11 @@ impl Leg {
             (self.progress, self.unanswered) = (now, now);
         }
         proved
+    }
+
+    /// Whether nothing was acknowledged for so long that what was sent last may be lost.
+    pub(super) fn is_suspect(&self, now: Moment) -> bool {
+        self.segue && !self.sent.is_empty() && now.since(self.unanswered) >= SUSPECT_AFTER
     }
 
     /// When a server that speaks segue has acknowledged nothing for too long: its acknowledgements come twice a second,

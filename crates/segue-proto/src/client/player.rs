@@ -1,7 +1,8 @@
 //! The player: one stream out, from one server after another. Joins the sessions of its connections with the viewer's
 //! hand-over. Here are its inputs and what a session's events mean; `pursuit` looks for the next
-//! connection.
+//! connection, `beside` says when that one takes over, `search` looks for what a server passed over.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -13,15 +14,20 @@ use crate::handover::backoff::{Backoff, Rng};
 use crate::handover::record::{HandoverResult, Record};
 use crate::handover::viewer::{Join, LegId, Output, Viewer};
 use crate::outqueue::OutQueue;
+use crate::session::GoAwaySignal;
 use crate::session::client::{Config as SessionConfig, Event, Role, Session};
 use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
+mod beside;
 mod config;
 mod pursuit;
+mod search;
 
+pub use beside::PROVEN_AFTER;
 pub use config::PlayerConfig;
 use pursuit::Pursuit;
+use search::Search;
 
 /// How long a connection that is not needed any more may take to end in order.
 pub const LEAVE_BOUND: Duration = Duration::from_secs(2);
@@ -39,6 +45,16 @@ pub struct Player {
     next: Option<ConnId>,
     next_conn: u64,
     pursuit: Option<Pursuit>,
+    /// For what a server passed over.
+    search: Option<Search>,
+    /// Where the stream goes on after what another server had of it.
+    goes_on: Option<(RtmpUrl, u32)>,
+    /// No other search before.
+    search_again_at: Moment,
+    /// Since when the next connection, which has caught up, delivers without a jump or a pause, and when it last did.
+    caught_up: Option<(Moment, Moment)>,
+    /// How the next connection's leg met the other.
+    join: Option<Join>,
     /// Since when nothing delivers.
     lost_since: Option<Moment>,
     /// Whether the last leg ended with its publisher's word that the stream did.
@@ -67,6 +83,12 @@ struct Conn {
     /// It is gone, and the stream was at its end there: what is held of it is all that there is.
     over: bool,
     backoff: Backoff,
+    /// Which of its host's addresses it was dialed at.
+    attempt: u32,
+    /// It asked to be left before it was the one that delivers.
+    told_early: Option<(GoAwaySignal, Option<RtmpUrl>)>,
+    /// Something of its was handed out.
+    delivered: bool,
 }
 
 impl Conn {
@@ -100,6 +122,11 @@ impl Player {
             next: None,
             next_conn: 0,
             pursuit: Some(Pursuit::start(now)),
+            search: None,
+            goes_on: None,
+            search_again_at: now,
+            caught_up: None,
+            join: None,
             lost_since: Some(now),
             unpublished: false,
             last_url: config.url.clone(),
@@ -197,20 +224,16 @@ impl Player {
             }
             Event::StreamNotFound => self.refused(id, "the stream is not there", now),
             Event::Position(position) => {
+                if self.looks_for_what_it_passes_over(id, &position, now) {
+                    return;
+                }
+                if is_next && let Some((since, _)) = &mut self.caught_up {
+                    *since = now;
+                }
                 self.viewer.position(LegId(id.0), position);
                 self.drain_viewer(now);
             }
-            Event::Media(message) => {
-                conn.phase = Phase::Playing;
-                if self.main.is_none() && is_next {
-                    self.promote(id, now);
-                }
-                let held = self.viewer.message(LegId(id.0), message);
-                self.drain_viewer(now);
-                if held.is_err() {
-                    self.next_failed("too far ahead of the old server", now);
-                }
-            }
+            Event::Media(message) => self.media(id, message, now),
             Event::Unpublished | Event::PlayStopped | Event::StreamEof => {
                 conn.unpublished |= event == Event::Unpublished;
                 conn.stopped |= event != Event::StreamEof || !conn.has_segue();
@@ -244,6 +267,9 @@ impl Player {
         if self.main == Some(id) {
             return self.leg_ended(id, now);
         }
+        if self.is_searching() {
+            return self.next_failed(why, now);
+        }
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.phase = Phase::AskAgain(now + conn.backoff.next(&mut self.rng));
     }
@@ -252,7 +278,10 @@ impl Player {
     /// when a stream ends and has not, that is the leg's end and not the stream's.
     fn leg_ended(&mut self, id: ConnId, now: Moment) {
         let Some(conn) = self.conns.get(&id).filter(|_| self.main == Some(id)) else { return };
-        if !conn.told && conn.stopped {
+        // A server that has less of the stream than was seen does not know its end.
+        let knows = self.viewer.stands(LegId(id.0)) != Some(Ordering::Less);
+        let is_all = knows && self.pursuit.as_ref().is_none_or(|pursuit| !pursuit.goes_on);
+        if !conn.told && conn.stopped && is_all {
             return self.done(Ending::Complete);
         }
         self.unpublished |= conn.unpublished;
@@ -268,7 +297,11 @@ impl Player {
         if let Some(next) = self.next
             && self.conns.get(&next).is_some_and(|conn| conn.phase == Phase::Playing)
         {
-            self.promote(next, now);
+            if self.has_fallen_behind(next) {
+                self.drop_next();
+            } else {
+                self.promote(next, now);
+            }
         }
         self.drain_viewer(now);
         if self.main.is_none() && self.outcome.is_none() {
@@ -281,22 +314,40 @@ impl Player {
         if self.main == Some(id) {
             return;
         }
-        self.next = None;
+        self.goes_on = self.search.take().and_then(Search::found);
+        (self.next, self.caught_up) = (None, None);
         if let Some(old) = self.main.replace(id) {
             self.leave(old, now);
         }
-        if let Some(conn) = self.conns.get(&id) {
+        let mut told_early = None;
+        if let Some(conn) = self.conns.get_mut(&id) {
             self.last_url = conn.url.clone();
+            told_early = conn.told_early.take();
         }
         (self.lost_since, self.unpublished) = (None, false);
+        if let Some(join) = self.join.take().filter(|join| join.leg == LegId(id.0)) {
+            self.joined(&join, now);
+        }
+        if let Some((signal, target)) = told_early {
+            self.told_to(id, signal, target, now);
+        }
     }
 
     fn drain_viewer(&mut self, now: Moment) {
         while let Some(output) = self.viewer.poll() {
             match output {
-                Output::Media(message) => self.actions.push_back(Action::Media(message)),
+                Output::Media(message) => {
+                    if let Some(conn) = self.main.and_then(|main| self.conns.get_mut(&main)) {
+                        conn.delivered = true;
+                    }
+                    self.actions.push_back(Action::Media(message));
+                }
+                Output::CaughtUp(leg) => self.has_caught_up(ConnId(leg.0), now),
                 Output::Leads(leg) => self.promote(ConnId(leg.0), now),
-                Output::Joined(join) => self.joined(&join),
+                Output::Joined(join) if self.main != Some(ConnId(join.leg.0)) => self.join = Some(join),
+                // It has met the others before; now it goes on where the next one came to nothing, or has yet to.
+                Output::Joined(_) if self.has_delivered() => {}
+                Output::Joined(join) => self.joined(&join, now),
             }
         }
         if self.main.and_then(|main| self.conns.get(&main)).is_some_and(|conn| conn.over) {
@@ -308,7 +359,7 @@ impl Player {
         }
     }
 
-    fn joined(&mut self, join: &Join) {
+    fn joined(&mut self, join: &Join, now: Moment) {
         let to = self.conns.get(&ConnId(join.leg.0)).map(|conn| conn.url.authority());
         let pursuit = self.pursuit.take();
         let from = pursuit.as_ref().and_then(|pursuit| pursuit.from.clone());
@@ -321,6 +372,9 @@ impl Player {
             ..self.record(pursuit.as_ref(), from, HandoverResult::Moved)
         };
         self.actions.push_back(Action::Handover(record));
+        if let Some(address) = self.goes_on.take() {
+            self.pursuit = Some(Pursuit::on_to(address, self.server(), now));
+        }
     }
 
     fn record(&self, pursuit: Option<&Pursuit>, from: Option<String>, result: HandoverResult) -> Record {
@@ -362,9 +416,14 @@ impl Player {
     fn gone(&mut self, id: ConnId, why: &str, now: Moment) {
         if self.next == Some(id) {
             let complete = |conn: &&mut Conn| conn.unpublished && conn.phase == Phase::Playing;
-            if let Some(conn) = self.conns.get_mut(&id).filter(complete).filter(|_| self.main.is_some()) {
-                // The old server has yet to deliver what comes before.
+            let is_behind = self.has_fallen_behind(id);
+            let stays = self.main.is_some() && !is_behind;
+            if let Some(conn) = self.conns.get_mut(&id).filter(complete).filter(|_| stays) {
+                // The old server may have yet to deliver what comes before.
                 (conn.session, conn.over) = (None, true);
+                if self.caught_up.is_some() && self.viewer.stands(LegId(id.0)) == Some(Ordering::Equal) {
+                    self.take_over(id, now);
+                }
                 return;
             }
             return self.next_failed(why, now);

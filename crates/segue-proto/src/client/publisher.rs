@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::caps::Announce;
-pub use crate::client::leg::{END_BOUND, STALL_BOUND};
+pub use crate::client::leg::{END_BOUND, STALL_BOUND, SUSPECT_AFTER};
 use crate::client::leg::{Leg, Phase, Place};
 use crate::client::{
     Action, Closed, ConnId, DIAL_TIMEOUT, DialError, Ending, Machine, Notice, Outcome, PeerAddr,
@@ -120,7 +120,7 @@ impl Publisher {
         let switch = self.replay.is_boundary(&message) && self.handover.boundary(now);
         let Some(serial) = self.replay.push(message, now) else { return };
         if switch {
-            self.switch_at(serial);
+            self.switch_at(serial, now);
         }
         self.trim();
         self.settle(now);

@@ -5,7 +5,11 @@
 //! Two ways to compare legs. Where both name the stream's hash and indexes (`onSegueLeg`), by index. Elsewhere by
 //! alignment: the first message of each of the leg's tracks is looked for among the track's last, by timestamp and
 //! payload, and from there on messages are compared one by one to the end; the first mismatch ends that for good.
+//!
+//! By index two legs can be told apart message by message, so both may go on side by side until it is clear which of them
+//! the stream is on. Without, the new leg leads as soon as it has caught up.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use sha2::{Digest, Sha256};
@@ -33,8 +37,11 @@ pub struct LegId(pub u64);
 pub enum Output {
     /// The next message: configuration, where it changed, before the media that needs it.
     Media(MediaMessage),
-    /// That leg leads from now on: it has caught up with the other, or goes beyond it. What the other still delivers is
-    /// not needed.
+    /// That leg, by index, has caught up with the other, or goes beyond it. From now on both are listened to, and each
+    /// message is taken from the one that brings it first: the new leg may yet come to nothing, and the stream go on where
+    /// it was. This ends with either of them, or by [`Viewer::take_over`].
+    CaughtUp(LegId),
+    /// That leg leads from now on. What the other still delivers is not needed.
     Leads(LegId),
     /// From here on messages come from another leg than before.
     Joined(Join),
@@ -68,6 +75,8 @@ pub struct Viewer {
     config: ConfigSet,
     main: Option<Leg>,
     next: Option<Leg>,
+    /// The leg that the last message came from.
+    from: Option<LegId>,
     out: VecDeque<Output>,
     last: Option<Timestamp>,
     count: u64,
@@ -101,8 +110,8 @@ struct Leg {
     first: Option<Mark>,
     /// Whether it needs no other leg any more.
     leads: bool,
-    /// Whether something of it was put out.
-    delivered: bool,
+    /// Whether that was said of it.
+    caught_up: bool,
     overlap: u64,
 }
 
@@ -185,7 +194,7 @@ impl Viewer {
             held_bytes: 0,
             first: None,
             leads: false,
-            delivered: false,
+            caught_up: false,
             overlap: 0,
         };
         *(if self.main.is_none() { &mut self.main } else { &mut self.next }) = Some(leg);
@@ -199,6 +208,22 @@ impl Viewer {
     /// The leg delivered a message.
     pub fn message(&mut self, id: LegId, message: MediaMessage) -> Result<(), HeldTooMuch> {
         self.take(id, Item::Message(message))
+    }
+
+    /// How far a leg is, by index, in comparison with what was put out: `Less` if it has yet to repeat some of that,
+    /// `Equal` if it has all, `Greater` if there is something between. `None` where nobody can know.
+    pub fn stands(&self, id: LegId) -> Option<Ordering> {
+        let leg = [&self.main, &self.next].into_iter().flatten().find(|leg| leg.id == id)?;
+        let ((stream, next), (leg_stream, index)) = (self.at?, leg.at?);
+        (stream == leg_stream).then(|| index.cmp(&next))
+    }
+
+    /// That leg, which has caught up, leads from now on, and the other is given up.
+    pub fn take_over(&mut self, id: LegId) {
+        if self.next.as_ref().is_some_and(|leg| leg.id == id) {
+            self.main = self.next.take();
+            self.advance();
+        }
     }
 
     /// The leg has ended, or is given up. If it led, what is held of the other follows now.
@@ -231,19 +256,50 @@ impl Viewer {
     /// Puts out what can be, until neither leg goes on.
     fn advance(&mut self) {
         loop {
+            let mut moved = false;
             if let Some(mut main) = self.main.take() {
-                while self.step(&mut main, true) {}
+                while self.step(&mut main, true) {
+                    moved = true;
+                }
                 self.main = Some(main);
             }
             let Some(mut next) = self.next.take() else { return };
-            while !next.leads && self.step(&mut next, false) {}
-            if !next.leads {
-                self.next = Some(next);
+            while (!next.leads || self.is_beside(&next)) && self.step(&mut next, false) {
+                moved = true;
+            }
+            // What the other leads on with comes after something that only this one can have.
+            let is_needed = !moved && self.main.as_ref().is_some_and(|main| !main.held.is_empty());
+            if is_needed || (next.leads && !self.is_beside(&next)) {
+                self.out.push_back(Output::Leads(next.id));
+                self.main = Some(next);
+                continue;
+            }
+            if next.leads && !std::mem::replace(&mut next.caught_up, true) {
+                self.out.push_back(Output::CaughtUp(next.id));
+            }
+            self.next = Some(next);
+            if !moved {
                 return;
             }
-            self.out.push_back(Output::Leads(next.id));
-            self.main = Some(next);
         }
+    }
+
+    /// Whether two legs can be told apart message by message.
+    fn are_counted(&self, one: &Leg, other: &Leg) -> bool {
+        let streams = [self.at, one.at, other.at].map(|at| at.map(|(stream, _)| stream));
+        streams[0].is_some() && streams.iter().all(|stream| *stream == streams[0])
+    }
+
+    /// Whether `next` goes on beside the leg that leads.
+    fn is_beside(&self, next: &Leg) -> bool {
+        self.main.as_ref().is_some_and(|main| self.are_counted(main, next))
+    }
+
+    /// Whether the other leg has all that was put out, and so may have what `main` passes over.
+    fn may_be_elsewhere(&self, main: &Leg) -> bool {
+        self.next
+            .as_ref()
+            .is_some_and(|next| next.leads && next.at == self.at && self.are_counted(main, next))
     }
 
     /// Takes the first of what is held of `leg`; `false` if there is nothing or it must wait.
@@ -268,7 +324,7 @@ impl Viewer {
         let key = (message.kind, info.track);
         let mark = *leg.first.get_or_insert_with(|| mark(&message));
         match self.judge(leg, key, mark, is_main) {
-            Verdict::Ahead(_) if !is_main => return false,
+            Verdict::Ahead(_) if !is_main || self.may_be_elsewhere(leg) => return false,
             Verdict::Repeat => {
                 leg.overlap += 1;
                 leg.leads |= self.has_caught_up(leg, key);
@@ -335,7 +391,7 @@ impl Viewer {
         // What a server says of its indexes may add up to more than there is room for.
         self.missing = self.missing.saturating_add(missing.unwrap_or(0));
         leg.leads = true;
-        if !std::mem::replace(&mut leg.delivered, true) {
+        if self.from.replace(leg.id) != Some(leg.id) {
             leg.config_changed = true;
             if let Some(old_last) = self.last {
                 let (leg, new_first, overlap) = (leg.id, message.timestamp, leg.overlap);

@@ -40,7 +40,7 @@ fn drain(viewer: &mut Viewer) -> String {
     let mut words = Vec::new();
     while let Some(output) = viewer.poll() {
         words.push(match output {
-            Output::Leads(_) => continue,
+            Output::CaughtUp(_) | Output::Leads(_) => continue,
             Output::Joined(join) => format!(">{}", join.leg.0),
             Output::Media(m) => {
                 let kind = match (m.kind, m.info().is_media()) {
@@ -84,18 +84,68 @@ fn by_index_repeats_are_dropped_and_the_next_message_joins() {
     assert_eq!((viewer.missing(), viewer.count()), (0, 27));
 }
 
-#[test]
-fn a_leg_that_has_caught_up_leads_though_the_old_one_goes_on() {
+/// Leg B has caught up with leg A, which has delivered 0 to 24.
+fn side_by_side() -> Viewer {
     let mut viewer = indexed();
     viewer.begin(B);
     viewer.position(B, position(20));
     feed(&mut viewer, B, (20..24).map(video));
-    assert_eq!(viewer.poll(), None);
+    assert_eq!((viewer.poll(), viewer.stands(B)), (None, Some(Ordering::Less)));
     feed(&mut viewer, B, [video(24)]);
-    assert_eq!(viewer.poll(), Some(Output::Leads(B)));
+    assert_eq!((viewer.poll(), viewer.stands(B)), (Some(Output::CaughtUp(B)), Some(Ordering::Equal)));
+    viewer
+}
+
+#[test]
+fn a_leg_that_has_caught_up_goes_on_beside_the_old_one() {
+    let mut viewer = side_by_side();
     feed(&mut viewer, A, [video(25)]);
-    feed(&mut viewer, B, [video(25)]);
-    assert_eq!(drain(&mut viewer), ">2 v25");
+    feed(&mut viewer, B, [video(25), video(26)]);
+    feed(&mut viewer, A, [video(26), video(27)]);
+    assert_eq!(drain(&mut viewer), "v25 >2 v26 >1 v27");
+    viewer.take_over(B);
+    feed(&mut viewer, A, [video(28)]);
+    feed(&mut viewer, B, (27..30).map(video));
+    assert_eq!((drain(&mut viewer), viewer.missing()), (">2 v28 v29".to_owned(), 0));
+}
+
+/// H3: the publisher comes to nothing at the new server, goes on at the old, and tries again later.
+#[test]
+fn h03_a_leg_that_breaks_off_after_it_caught_up_costs_nothing() {
+    let mut viewer = side_by_side();
+    feed(&mut viewer, B, (25..27).map(video));
+    feed(&mut viewer, A, (25..28).map(video));
+    assert_eq!(
+        (drain(&mut viewer), viewer.stands(B)),
+        (">2 v25 v26 >1 v27".to_owned(), Some(Ordering::Less))
+    );
+    // The second attempt: what lies between is at the old server alone.
+    viewer.position(B, position(30));
+    feed(&mut viewer, B, (30..32).map(video));
+    assert_eq!((drain(&mut viewer), viewer.stands(B)), (String::new(), Some(Ordering::Greater)));
+    feed(&mut viewer, A, (28..30).map(video));
+    viewer.end(A);
+    assert_eq!((drain(&mut viewer), viewer.missing()), ("v28 v29 >2 v30 v31".to_owned(), 0));
+}
+
+#[test]
+fn what_the_old_leg_passes_over_is_awaited_of_the_one_beside_it() {
+    let mut viewer = side_by_side();
+    viewer.position(A, position(27));
+    feed(&mut viewer, A, [video(27)]);
+    assert_eq!((viewer.poll(), viewer.poll()), (Some(Output::Leads(B)), None));
+    feed(&mut viewer, B, (25..28).map(video));
+    assert_eq!((drain(&mut viewer), viewer.missing()), (">2 v25 v26 v27".to_owned(), 0));
+}
+
+#[test]
+fn what_both_pass_over_is_counted() {
+    let mut viewer = side_by_side();
+    feed(&mut viewer, A, [video(25)]);
+    // It has gone on where the other has not come.
+    viewer.position(A, position(28));
+    feed(&mut viewer, A, [video(28)]);
+    assert_eq!((drain(&mut viewer), viewer.missing()), ("v25 v28".to_owned(), 2));
 }
 
 #[test]

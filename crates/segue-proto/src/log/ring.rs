@@ -197,6 +197,11 @@ impl Ring {
         self.newest().take_while(counted).find(|e| e.position.index == index).map(|e| e.seq)
     }
 
+    /// Whether the message that a reader lacks is here.
+    pub(super) fn reaches(&self, resume: Resume) -> bool {
+        self.place_of(resume.index, resume.stream).is_some_and(|seq| seq < self.next_seq)
+    }
+
     fn newest_gop(&self) -> Cursor {
         match self.gops.back() {
             Some(&next) => Cursor { next, seek_gop: false },

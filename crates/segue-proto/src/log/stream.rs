@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::leg::{LegHeader, Position, ResumeToken, StreamHash};
 use crate::media::{LeadTrack, MediaMessage};
+use crate::session::Resume;
 use crate::time::{Moment, earliest};
 
 use super::leg::{Candidate, Held, Hold, LastLeg, LegEnd, Request, Writer};
@@ -325,6 +326,11 @@ impl Stream {
     /// A reader's place.
     pub fn start(&self, start: Start) -> Cursor {
         self.ring.start(start, self.hash())
+    }
+
+    /// Whether the very message that a reader names is here: nothing is passed over if it begins here.
+    pub fn reaches(&self, resume: Resume) -> bool {
+        resume.stream == self.hash() && self.ring.reaches(resume)
     }
 
     /// The next message for a reader.

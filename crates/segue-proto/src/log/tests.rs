@@ -694,6 +694,20 @@ fn h28_a_resuming_viewer_starts_at_the_keyframe_at_or_before_its_index() {
     assert_eq!(first(10, TOKEN.hash()), 10);
     assert_eq!(first(500, TOKEN.hash()), 15);
     assert_eq!(first(7, StreamHash([0; 8])), 15, "another stream's index says nothing");
+    let reaches = |index, stream| f.stream.reaches(crate::session::Resume { stream, index });
+    assert!(reaches(0, TOKEN.hash()) && reaches(17, TOKEN.hash()));
+    assert!(!reaches(18, TOKEN.hash()), "it has yet to come");
+    assert!(!reaches(7, StreamHash([0; 8])));
+}
+
+#[test]
+fn what_lies_before_the_first_message_here_is_not_reached() {
+    let mut f = Fixture::new();
+    f.publish(1, true);
+    f.header(1, 1, 102);
+    f.send(1, (101..105).map(|n| video(false, n * 40, n)));
+    let reaches = |index| f.stream.reaches(crate::session::Resume { stream: TOKEN.hash(), index });
+    assert_eq!([101, 102, 105, 106].map(reaches), [false, true, true, false]);
 }
 
 /// A GOP without end that came from another server: there is no keyframe here.

@@ -251,16 +251,20 @@ impl Hub {
         // Under no other lock: this one looks into streams.
         if let Some(resume) = resume {
             let ended = locked(&self.ended).of(key);
-            if let Some(slot) = ended.into_iter().find(|slot| ended::has_more(slot, resume)) {
-                return Watch::Here(slot);
+            // A publisher that never heard that it had ended its stream sent some of it again: that came later, and has less.
+            let whole = ended.iter().find(|slot| slot.lock().log.reaches(resume));
+            if let Some(slot) = whole.or(ended.iter().find(|slot| ended::has_more(slot, resume))) {
+                return Watch::Here(slot.clone());
             }
         }
         let mut parked = locked(&self.parked);
         if let Some(slot) = self.find(key).filter(|slot| slot.live.load(Ordering::Acquire)) {
             drop(parked);
             // Its publisher left for another server: what remains is no stream to watch, and its end is not the stream's.
+            // Who lacks some of it gets that, and is sent on.
             let left = self.is_draining() && slot.lock().end_viewers;
-            return if left { Watch::Draining } else { Watch::Here(slot) };
+            let lacks = resume.is_some_and(|resume| ended::has_more(&slot, resume));
+            return if left && !lacks { Watch::Draining } else { Watch::Here(slot) };
         }
         if self.is_draining() {
             return Watch::Draining;

@@ -327,6 +327,7 @@ impl Run<'_> {
             Heal::Uplink => {
                 self.world.set_uplink(self.publisher.0, None);
                 self.thin_since = None;
+                self.thin_backlog = true;
             }
             Heal::Back(_) | Heal::Open(_) => {}
         }

@@ -99,17 +99,12 @@ impl Judge<'_> {
     /// what they have not (I4).
     fn recordings(&mut self) {
         let seen = self.seen;
-        let mut unrecorded: BTreeMap<Key, &MediaMessage> =
-            seen.sent.iter().filter(|m| m.info().is_media()).map(|m| (key(m), m)).collect();
         let mut legs: Vec<_> = seen.recordings.iter().flatten().collect();
         legs.sort_by_key(|leg| leg.began);
         for stream in &seen.recordings {
             self.one_recording(stream);
-            for message in stream.iter().flat_map(|leg| &leg.messages) {
-                unrecorded.remove(&key(message));
-            }
         }
-        let missing: BTreeSet<Key> = unrecorded.into_keys().collect();
+        let missing = self.unrecorded();
         // A publisher without proof sends its last seconds again after any end of its server's making.
         // One that moves without a boundary begins at the last keyframe (H1: "then replay from the last keyframe").
         let records = &seen.publisher.records;
@@ -127,10 +122,45 @@ impl Judge<'_> {
         }
         // Who proves nothing to its server may lose what a break or a cut took; a quiet move loses nothing.
         if self.plan.publisher.segue || self.is_quiet() {
-            self.missing("the recordings", &missing, &seen.doomed);
+            let doomed = seen.doomed.union(&self.lost_tails()).copied().collect();
+            self.missing("the recordings", &missing, &doomed);
         }
         let Some(outcome) = &seen.publisher.outcome else { return };
         self.counted(outcome, missing.len() as u64);
+    }
+
+    /// What no server has.
+    fn unrecorded(&self) -> BTreeSet<Key> {
+        let mut unrecorded: BTreeSet<Key> =
+            self.seen.sent.iter().filter(|m| m.info().is_media()).map(key).collect();
+        for message in self.seen.recordings.iter().flatten().flat_map(|leg| &leg.messages) {
+            unrecorded.remove(&key(message));
+        }
+        unrecorded
+    }
+
+    /// The tails that the publisher counted, message by message. Design, Evidence: "A tail without proof is replayed: the
+    /// new leg starts from the keyframe before it, or, if it already runs, what is missing is counted." It runs already
+    /// where the old connection was reset before the move, and the news of it came after. The tail is what lies directly
+    /// before the new leg's first message, as many as the record of that move says: not one more may be missing.
+    fn lost_tails(&self) -> BTreeSet<Key> {
+        let mut tails = BTreeSet::new();
+        if !self.seen.moved_unheard {
+            return tails;
+        }
+        let media: Vec<&MediaMessage> = self.seen.sent.iter().filter(|m| m.info().is_media()).collect();
+        for record in &self.seen.publisher.records {
+            let (Some(first), Some(missing), Some(false)) =
+                (record.new_first_ts, record.missing, record.confirmed)
+            else {
+                continue;
+            };
+            if let Some(end) = media.iter().position(|m| m.timestamp.as_millis() == first) {
+                let begin = end.saturating_sub(usize::try_from(missing).unwrap_or(usize::MAX));
+                tails.extend(media[begin..end].iter().map(|m| key(m)));
+            }
+        }
+        tails
     }
 
     /// Nothing but go-aways.
@@ -259,6 +289,7 @@ impl Judge<'_> {
 
         let mut doomed: BTreeSet<Key> = viewer.doomed.union(&seen.doomed).copied().collect();
         doomed.extend(&seen.astray);
+        doomed.extend(self.lost_tails().intersection(&self.unrecorded()));
         if viewer.announce.segue && self.plan.publisher.segue {
             // I4: exact, both ends are Segue.
             if between.len() as u64 != outcome.missing {

@@ -89,6 +89,8 @@ pub struct Seen {
     pub doomed: BTreeSet<Key>,
     /// A connection broke where no acknowledgement can tell what arrived.
     pub evidence_lost: bool,
+    /// A connection was reset, and the publisher moved before it heard of that.
+    pub moved_unheard: bool,
     /// Servers may both hold some messages: one died, or a connection broke.
     pub may_overlap: bool,
     /// The longest time without a server that had the stream.
@@ -126,6 +128,8 @@ pub(super) struct Run<'a> {
     /// By server: legs and messages recorded, and when there was more.
     pub(super) written: [(usize, usize, Moment); 2],
     pub(super) thin_since: Option<Moment>,
+    /// The uplink has healed, and what was sent into it before is still on its way.
+    pub(super) thin_backlog: bool,
     /// Servers that were told to go, or whose stream was (`true`).
     pub(super) told: [Option<(To, bool)>; 2],
     /// From when on servers that drain may cut.
@@ -202,6 +206,7 @@ impl<'a> Run<'a> {
             recorded: (0, began),
             written: [(0, 0, began); 2],
             thin_since: None,
+            thin_backlog: false,
             told: [None, None],
             deadlines: [None, None],
             last_trouble: None,

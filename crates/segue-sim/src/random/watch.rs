@@ -127,8 +127,10 @@ impl Run<'_> {
             let lost = self.unrecorded();
             self.seen.doomed.extend(lost);
         }
+        self.thin_backlog &= self.world.is_uplink_behind(self.publisher.0);
+        self.seen.moved_unheard |= self.is_moving() && self.world.is_reset_unheard(self.publisher.0);
         let cut = self.deadlines.iter().flatten().any(|deadline| now >= *deadline);
-        if self.is_moving() && (self.thin_since.is_some() || cut) {
+        if self.is_moving() && (self.thin_since.is_some() || self.thin_backlog || cut) {
             // A tail that takes longer than the hold, or the deadline (design, "waits in a bounded hold"; contract,
             // drain): what is missing is counted.
             let lost = self.unrecorded();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::search::Search;
 use super::{Conn, Phase, Player};
 use crate::client::{Action, ConnId, DIAL_TIMEOUT, Ending};
 use crate::handover::backoff::Backoff;
@@ -9,7 +10,7 @@ use crate::handover::publisher::{DRAINING_PASSED_BY, MAX_HOPS, SETTLED};
 use crate::handover::record::Cause;
 use crate::handover::viewer::LegId;
 use crate::session::GoAwaySignal;
-use crate::time::Moment;
+use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
 /// A viewer that nothing delivers to waits so long at a server that has not got its stream before it looks elsewhere: a
@@ -28,6 +29,10 @@ pub(super) struct Pursuit {
     backoff: Backoff,
     /// When to dial; `None` while a connection is made or held.
     pub(super) dial_at: Option<Moment>,
+    /// The address to dial then, and which of its network addresses, whatever else is known.
+    pub(super) exactly: Option<(RtmpUrl, u32)>,
+    /// What is found there comes after what the server that delivers has: that one's end is not the stream's.
+    pub(super) goes_on: bool,
 }
 
 impl Pursuit {
@@ -41,7 +46,19 @@ impl Pursuit {
             attempt: 0,
             backoff: Backoff::default(),
             dial_at: Some(now),
+            exactly: None,
+            goes_on: false,
         }
+    }
+
+    /// For a stream that was last at that server.
+    pub(super) fn again(from: Option<String>, now: Moment) -> Self {
+        Self { from, ..Self::start(now) }
+    }
+
+    /// From a server that has what another passed over, on to that one.
+    pub(super) fn on_to(address: (RtmpUrl, u32), from: Option<String>, now: Moment) -> Self {
+        Self { exactly: Some(address), goes_on: true, ..Self::again(from, now) }
     }
 
     /// Whether it is for the stream's first connection.
@@ -55,7 +72,8 @@ impl Player {
     pub(super) fn takes_draining(&self) -> bool {
         self.main.is_none()
             && self.viewer.count() > 0
-            && self.pursuit.as_ref().is_some_and(|pursuit| pursuit.attempt >= DRAINING_PASSED_BY)
+            && (self.search.is_some()
+                || self.pursuit.as_ref().is_some_and(|pursuit| pursuit.attempt >= DRAINING_PASSED_BY))
     }
 
     /// The server that named another one and still has us: to meet it again is no move. One that named none may want us
@@ -68,21 +86,44 @@ impl Player {
     /// A server asks to be left. The latest signal wins; a repeat changes nothing.
     pub(super) fn told(&mut self, id: ConnId, signal: GoAwaySignal, tc_url: Option<&str>, now: Moment) {
         let target = tc_url.and_then(|to| self.allowed(id, to));
-        let is_main = self.main == Some(id);
-        if let (true, Some(conn)) = (is_main, self.conns.get_mut(&id)) {
-            conn.told = true;
-            if self
-                .pursuit
-                .as_ref()
-                .is_some_and(|pending| pending.signal.is_some() && pending.target == target)
-            {
-                return;
-            }
-        } else if self.next != Some(id) {
+        if self.main == Some(id) {
+            return self.told_to(id, signal, target, now);
+        }
+        if self.next != Some(id) {
             return;
         }
-        if !is_main && target.is_none() {
-            return self.next_failed("the server is going away", now);
+        let is_counted = self.viewer.stands(LegId(id.0)).is_some() && !self.has_fallen_behind(id);
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if self.main.is_some() && conn.phase == Phase::Playing && is_counted {
+            // It has what comes next, and the server that sent us here will not: it is left once it has taken over.
+            conn.told_early = Some((signal, target));
+            if self.caught_up.is_some() {
+                self.take_over(id, now);
+            }
+        } else if target.is_none() {
+            self.next_failed("the server is going away", now);
+        } else {
+            self.sent_to(Cause::Drain, Some(signal), target, now);
+        }
+    }
+
+    /// The server that delivers asks to be left.
+    pub(super) fn told_to(&mut self, id: ConnId, signal: GoAwaySignal, target: Option<RtmpUrl>, now: Moment) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.told = true;
+        }
+        let repeat = |pending: &Pursuit| {
+            // On the way to where the stream goes on, nothing is said by a server that only wants to be left.
+            (pending.signal.is_some() && pending.target == target) || (pending.goes_on && target.is_none())
+        };
+        if self.pursuit.as_ref().is_some_and(repeat) {
+            return;
+        }
+        if let Some(next) = self.next.filter(|_| self.caught_up.is_some()) {
+            // It is left already, for a server that has all that it has.
+            if !self.has_fallen_behind(next) {
+                return self.take_over(next, now);
+            }
         }
         self.sent_to(Cause::Drain, Some(signal), target, now);
     }
@@ -121,6 +162,8 @@ impl Player {
             attempt: 0,
             backoff,
             dial_at: Some(now),
+            exactly: None,
+            goes_on: false,
         };
         let pursuit = if self.hops > MAX_HOPS {
             // A loop. Begin it anew, but not at once.
@@ -163,8 +206,11 @@ impl Player {
     pub(super) fn next_failed(&mut self, why: &str, now: Moment) {
         self.drop_next();
         self.trouble = why.to_owned();
+        if self.search.is_some() && self.search_on(now) {
+            return;
+        }
         let from = Some(self.last_url.authority());
-        let pursuit = self.pursuit.get_or_insert(Pursuit { from, ..Pursuit::start(now) });
+        let pursuit = self.pursuit.get_or_insert(Pursuit::again(from, now));
         pursuit.attempt = pursuit.attempt.saturating_add(1);
         pursuit.dial_at = Some(now + pursuit.backoff.next(&mut self.rng));
         let staying =
@@ -172,11 +218,12 @@ impl Player {
         self.notice(format!("new server: {why}; {staying}"));
     }
 
-    fn drop_next(&mut self) {
+    pub(super) fn drop_next(&mut self) {
         if let Some(next) = self.next.take() {
             self.viewer.end(LegId(next.0));
             self.close(next);
         }
+        (self.caught_up, self.join) = (None, None);
     }
 
     /// Dials, if it is time to.
@@ -192,10 +239,13 @@ impl Player {
         let (url, attempt) = match &pursuit.target {
             Some(target) if attempt < DRAINING_PASSED_BY || attempt % 2 == 1 => (target, attempt),
             Some(_) => (own, attempt / 2),
-            None if self.main.is_some() || attempt % 2 == 0 || own == last => (own, attempt),
-            None => (last, attempt / 2),
+            None if self.main.is_some() || own == last => (own, attempt),
+            None => (if attempt % 2 == 0 { own } else { last }, attempt / 2),
         };
-        let url = url.clone();
+        let (url, attempt) = match pursuit.exactly.take() {
+            Some(exactly) => exactly,
+            None => (url.clone(), attempt),
+        };
         self.drop_next();
         let id = ConnId(self.next_conn);
         self.next_conn += 1;
@@ -210,6 +260,9 @@ impl Player {
             stopped: false,
             over: false,
             backoff,
+            attempt,
+            told_early: None,
+            delivered: false,
         };
         self.conns.insert(id, conn);
         self.next = Some(id);
@@ -220,12 +273,15 @@ impl Player {
     /// that the stream is over.
     pub(super) fn looks_elsewhere_at(&self, id: ConnId) -> Option<Moment> {
         let lost = self.lost_since?;
-        if self.unpublished || self.next != Some(id) || self.viewer.count() == 0 {
+        if self.next != Some(id) || self.viewer.count() == 0 {
             return None;
         }
+        let until = self.search.as_ref().filter(|_| self.is_searching()).map(Search::until);
         match self.conns.get(&id)?.phase {
-            Phase::Asked(at) => Some(at.max(lost) + ELSEWHERE_AFTER),
-            _ => None,
+            Phase::Asked(at) if until.is_some() || !self.unpublished => {
+                earliest(Some(at.max(lost) + ELSEWHERE_AFTER), until)
+            }
+            _ => until,
         }
     }
 

@@ -10,11 +10,19 @@ use crate::time::Moment;
 use crate::url::RtmpUrl;
 
 impl Publisher {
-    /// Switches at a boundary, which has just been pushed: the old connection gets nothing from there on.
-    pub(super) fn switch_at(&mut self, serial: u64) {
-        let start = Place::of(&self.replay, serial);
+    /// Switches at a boundary, which has just been pushed: the old connection gets nothing from there on. If that one
+    /// seems to be dead, what it has not proven will be lost with it, as the new leg runs by then: the new one begins at
+    /// the boundary before that, though some of it may arrive twice.
+    pub(super) fn switch_at(&mut self, serial: u64, now: Moment) {
+        let end = Place::of(&self.replay, serial);
+        let mut start = end;
         if let Some(old) = self.current.and_then(|conn| self.legs.get_mut(&conn)) {
-            old.end = Some(start);
+            old.end = Some(end);
+            if old.is_suspect(now) {
+                old.covered = true;
+                let owed = old.owes(&self.replay, true, now);
+                (start, _) = self.start_for(owed);
+            }
         }
         self.publish(start, serial);
     }
@@ -118,7 +126,7 @@ impl Publisher {
                 "trying again once the old connection has ended".to_owned()
             }
             Some(old) => {
-                old.end = None;
+                (old.end, old.covered) = (None, false);
                 format!("staying on {}, trying again", old.url.authority())
             }
             None => "trying again".to_owned(),
