@@ -11,8 +11,13 @@ use crate::state::{RestoreError, State};
 
 /// A piece of so many bytes, or more, is shared and not copied.
 pub const SHARE_FROM: usize = 512;
-/// Copied pieces are put together up to so many bytes.
+/// Copied pieces are put together in blocks of so many bytes at first; of twice as many each time one was not enough
+/// for what waits.
 const BLOCK: usize = 4096;
+/// The longest block.
+const MAX_BLOCK: usize = 256 << 10;
+/// Of a block that was emptied at least so much was filled, or it is given back: one part in so many.
+const USED_PART: usize = 4;
 
 /// Bytes waiting to be written to one connection.
 #[derive(Debug, Default, Clone)]
@@ -23,6 +28,10 @@ pub struct OutQueue {
     tail: BytesMut,
     len: usize,
     pushed: u64,
+    /// Bytes copied since nothing waited.
+    copied: usize,
+    /// How often the block doubled.
+    grown: u32,
 }
 
 impl OutQueue {
@@ -48,17 +57,66 @@ impl OutQueue {
 
     /// Appends a copy of `bytes`.
     pub fn copy(&mut self, bytes: &[u8]) {
-        if self.tail.capacity() - self.tail.len() < bytes.len() {
-            self.seal();
-            self.tail.reserve(bytes.len().max(BLOCK));
-        }
+        self.make_room(bytes.len());
         self.tail.extend_from_slice(bytes);
-        self.count(bytes.len());
+        self.count_copied(bytes.len());
+    }
+
+    /// Appends a copy of `bytes`, cut to pieces of `size` bytes, `between` before each but the first.
+    pub(crate) fn copy_cut(&mut self, bytes: &[u8], size: usize, between: &[u8]) {
+        let size = size.max(1);
+        let pieces_a_block = MAX_BLOCK / size.saturating_add(between.len()).min(MAX_BLOCK);
+        let run = pieces_a_block.saturating_mul(size);
+        let mut first = true;
+        for run in bytes.chunks(run) {
+            let most = run.len() + run.len().div_ceil(size) * between.len();
+            self.make_room(most);
+            let before = self.tail.len();
+            for piece in run.chunks(size) {
+                if !std::mem::take(&mut first) {
+                    append(&mut self.tail, between);
+                }
+                append(&mut self.tail, piece);
+            }
+            self.count_copied(self.tail.len() - before);
+        }
+    }
+
+    /// Makes room for `n` bytes more in the tail.
+    fn make_room(&mut self, n: usize) {
+        if self.tail.capacity() - self.tail.len() >= n || self.tail.try_reclaim(n) {
+            return;
+        }
+        self.seal();
+        let mut block = self.block();
+        if self.copied >= block && block < MAX_BLOCK {
+            self.grown += 1;
+            block = self.block();
+        }
+        self.tail = BytesMut::with_capacity(n.max(block));
+    }
+
+    fn block(&self) -> usize {
+        BLOCK << self.grown
     }
 
     fn count(&mut self, bytes: usize) {
         self.len += bytes;
         self.pushed += bytes as u64;
+    }
+
+    fn count_copied(&mut self, bytes: usize) {
+        self.copied = self.copied.saturating_add(bytes);
+        self.count(bytes);
+    }
+
+    /// Nothing waits: a block that was for much more than what there was is given back.
+    fn emptied(&mut self) {
+        let used = std::mem::take(&mut self.copied);
+        if self.grown > 0 && used < self.block() / USED_PART {
+            self.grown -= 1;
+            self.tail = BytesMut::new();
+        }
     }
 
     /// Makes a slice of the tail.
@@ -108,6 +166,9 @@ impl OutQueue {
             None => self.tail.split().freeze(),
         };
         self.len -= slice.len();
+        if self.len == 0 {
+            self.emptied();
+        }
         Some(slice)
     }
 
@@ -128,6 +189,9 @@ impl OutQueue {
         let n = n.min(self.tail.len());
         self.tail.advance(n);
         self.len -= n;
+        if self.len == 0 {
+            self.emptied();
+        }
     }
 
     /// Drops everything that waits.
@@ -135,6 +199,7 @@ impl OutQueue {
         self.slices.clear();
         self.tail.clear();
         self.len = 0;
+        self.emptied();
     }
 }
 
@@ -156,6 +221,18 @@ impl State for OutQueue {
         }
         queue.pushed = pushed;
         Ok(queue)
+    }
+}
+
+/// Appends `bytes`, for which there is room. The usual sizes, a header of one byte and a chunk of 128 (RTMP 1.0, 5.4.1),
+/// are copied without a call.
+fn append(to: &mut BytesMut, bytes: &[u8]) {
+    if let Ok(byte) = <&[u8; 1]>::try_from(bytes) {
+        to.extend_from_slice(byte);
+    } else if let Ok(chunk) = <&[u8; 128]>::try_from(bytes) {
+        to.extend_from_slice(chunk);
+    } else {
+        to.extend_from_slice(bytes);
     }
 }
 

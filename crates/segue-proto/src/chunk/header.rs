@@ -145,6 +145,14 @@ pub(super) struct Header {
 
 state::plain!(struct Header { timestamp, length, type_id, stream_id, delta, extended } if |header| header.length <= Message::MAX_PAYLOAD as u32);
 
+impl Header {
+    /// The whole of the header that continues a message with this one on `csid`, if it is one byte.
+    pub(super) fn short_continuation(&self, csid: ChunkStreamId) -> Option<u8> {
+        let Encoded { bytes: [first, ..], len: 1 } = basic(3, csid) else { return None };
+        (!self.extended).then_some(first)
+    }
+}
+
 /// Why there is nothing to return now.
 #[derive(Debug)]
 pub(super) enum Stop {

@@ -2,13 +2,12 @@
 //! received, within [`Limits`]. Set Chunk Size and Abort take effect here, in their place among the chunks; every other
 //! message is handed on.
 
-use std::collections::VecDeque;
-
-use bytes::{Buf, Bytes};
+use bytes::{Bytes, BytesMut};
 
 use super::budget::{Budget, CONTROL_COST};
 use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, take_message};
-use super::table::Table;
+use super::input::Input;
+use super::table::{ChunkStream, Table};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, type_id};
@@ -40,7 +39,8 @@ impl Limits {
 
 /// Puts messages together from chunks. Plain data.
 ///
-/// [`push`](Self::push) what was received, then call [`next`](Self::next) until it has no more.
+/// [`push`](Self::push) what was received, or receive it in the reader's own [`room`](Self::room), then call
+/// [`next`](Self::next) until it has no more.
 #[derive(Clone, Debug)]
 pub struct Reader {
     limits: Limits,
@@ -107,6 +107,14 @@ impl Reader {
         self.input.push(data);
     }
 
+    /// Room to receive in, behind all that came before: at least `least` bytes of it. To be appended to and nothing else.
+    ///
+    /// What lies there together is shared and not copied, so a message in one chunk costs no copy however many reads
+    /// bring it. Where there is no room left, `fresh` bytes are made; what messages of the old room live on keeps it.
+    pub fn room(&mut self, least: usize, fresh: usize) -> &mut BytesMut {
+        self.input.room(least, fresh)
+    }
+
     /// The next whole message, or `None` until more is pushed.
     ///
     /// # Errors
@@ -134,8 +142,8 @@ impl Reader {
     }
 
     /// Bytes that were pushed and not yet taken.
-    pub const fn waiting(&self) -> usize {
-        self.input.len
+    pub fn waiting(&self) -> usize {
+        self.input.len()
     }
 
     /// Bytes allocated for incomplete messages.
@@ -164,8 +172,8 @@ impl Reader {
     /// Takes a chunk header, once all of it is there, and makes its chunk the current one.
     fn begin_chunk(&mut self) -> Result<Current, Stop> {
         let mut peeked = [0; MAX_HEADER];
-        let mut head = match self.input.slices.front() {
-            Some(front) if front.len() >= MAX_HEADER => front,
+        let mut head = match self.input.front() {
+            front if front.len() >= MAX_HEADER => front,
             _ => self.input.peek(&mut peeked),
         };
         let available = head.len();
@@ -217,29 +225,33 @@ impl Reader {
             && let Some(payload) = self.input.share(length)
         {
             // All of the message is in one slice: it is shared as it came.
+            self.end_chunk()?;
             payload
+        } else if current.left == length && length <= MAX_IN_PLACE && self.input.is_in_room() {
+            // The rest will lie behind it.
+            return Err(Stop::Starved);
         } else {
             while current.left > 0 {
-                let taken = match self.input.front_up_to(current.left) {
-                    Some(piece) => {
-                        append(&mut stream.partial, piece, length, self.limits);
-                        piece.len()
-                    }
-                    None => {
-                        self.current = Some(current);
-                        return Err(Stop::Starved);
-                    }
-                };
+                let front = self.input.front();
+                let piece = front.get(..current.left).unwrap_or(front);
+                if piece.is_empty() {
+                    self.current = Some(current);
+                    return Err(Stop::Starved);
+                }
+                append(&mut stream.partial, piece, length, self.limits);
+                let taken = piece.len();
                 self.input.skip(taken);
                 current.left = current.left.saturating_sub(taken);
             }
-            if stream.partial.len() < length {
-                self.end_chunk()?;
-                return Ok(None);
+            self.end_chunk()?;
+            self.run(current.csid)?;
+            match self.streams.get_mut(current.csid) {
+                Some(stream) if stream.partial.len() == length => {
+                    Bytes::from(std::mem::take(&mut stream.partial))
+                }
+                _ => return Ok(None),
             }
-            Bytes::from(std::mem::take(&mut stream.partial))
         };
-        self.end_chunk()?;
         self.partial_bytes = self.partial_bytes.saturating_sub(length);
         if !current.whole {
             self.partials = self.partials.saturating_sub(1);
@@ -248,10 +260,44 @@ impl Reader {
         Ok(Some(Message { type_id, stream_id, timestamp, payload }))
     }
 
+    /// Takes the chunks that continue the message on `csid`, as long as nothing else stands between them and they are
+    /// whole: what [`begin_chunk`](Self::begin_chunk) and [`payload`](Self::payload) do, with less to look at. Where
+    /// anything is out of the ordinary it stops, and leaves it to them.
+    fn run(&mut self, csid: ChunkStreamId) -> Result<(), Error> {
+        let Some(stream) = self.streams.get_mut(csid) else { return Ok(()) };
+        let ChunkStream { header, partial } = stream;
+        let length = header.length as usize;
+        let Some(start) = header.short_continuation(csid).filter(|_| header.length <= self.limits.max_message)
+        else {
+            return Ok(());
+        };
+        let front = self.input.front();
+        let (mut rest, mut ended) = (front, Ok(()));
+        while let Some((first, behind)) = rest.split_first() {
+            let size = length.saturating_sub(partial.len()).min(self.chunk_size as usize);
+            let free = self.limits.max_partial_bytes.saturating_sub(self.partial_bytes);
+            let Some((piece, behind)) = behind.split_at_checked(size) else { break };
+            if *first != start || size == 0 || size > free {
+                break;
+            }
+            append(partial, piece, length, self.limits);
+            self.partial_bytes = self.partial_bytes.saturating_add(size);
+            rest = behind;
+            ended = self.budget.chunk(1_u64.saturating_add(size as u64));
+            if ended.is_err() {
+                break;
+            }
+        }
+        let taken = front.len().saturating_sub(rest.len());
+        self.input.skip(taken);
+        self.consumed = self.input.taken();
+        ended
+    }
+
     fn end_chunk(&mut self) -> Result<(), Error> {
         self.current = None;
-        let bytes = self.input.taken.saturating_sub(self.consumed);
-        self.consumed = self.input.taken;
+        let bytes = self.input.taken().saturating_sub(self.consumed);
+        self.consumed = self.input.taken();
         self.budget.chunk(bytes)
     }
 
@@ -333,7 +379,7 @@ impl Reader {
         current
             && self.streams.len() <= MAX_CHUNK_STREAMS
             && (1..=MAX_CHUNK_SIZE).contains(&self.chunk_size)
-            && self.consumed <= self.input.taken
+            && self.consumed <= self.input.taken()
     }
 }
 
@@ -347,6 +393,8 @@ fn chunk_size(body: &[u8]) -> Result<u32, Error> {
     }
 }
 
+/// A message of at most so many bytes waits for its end where it is received; a longer one gets memory of its own size.
+const MAX_IN_PLACE: usize = 60 << 10;
 /// Below so many bytes a message's memory quadruples: most are whole after one allocation.
 const SMALL: usize = 16 << 10;
 /// Under a limit of so many bytes memory only doubles, from what the first chunk brought on: it is what a peer is trusted
@@ -363,88 +411,4 @@ fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize, limits: Limits) {
         partial.reserve_exact(grown.max(needed).min(length).saturating_sub(partial.len()));
     }
     partial.extend_from_slice(slice);
-}
-
-/// What was pushed and not yet taken.
-#[derive(Clone, Debug)]
-struct Input {
-    /// None is empty.
-    slices: VecDeque<Bytes>,
-    len: usize,
-    /// All bytes ever taken.
-    taken: u64,
-}
-
-impl Input {
-    const fn new() -> Self {
-        Self { slices: VecDeque::new(), len: 0, taken: 0 }
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if !data.is_empty() {
-            self.len = self.len.saturating_add(data.len());
-            self.slices.push_back(data);
-        }
-    }
-
-    /// The first bytes, as many as are there and fit, without taking them.
-    fn peek<'a>(&self, into: &'a mut [u8; MAX_HEADER]) -> &'a [u8] {
-        let mut len = 0;
-        for slice in &self.slices {
-            let Some(free) = into.get_mut(len..).filter(|free| !free.is_empty()) else { break };
-            let n = slice.len().min(free.len());
-            free.iter_mut().zip(slice).for_each(|(to, from)| *to = *from);
-            len = len.saturating_add(n);
-        }
-        into.get(..len).unwrap_or_default()
-    }
-
-    /// What the first slice holds, at most `n` bytes, without taking it.
-    fn front_up_to(&self, n: usize) -> Option<&[u8]> {
-        let front = self.slices.front()?;
-        Some(front.get(..n).unwrap_or(front))
-    }
-
-    /// Drops the first `n` bytes.
-    fn skip(&mut self, mut n: usize) {
-        self.took(n.min(self.len));
-        while let Some(front) = self.slices.front_mut() {
-            if n < front.len() {
-                return front.advance(n);
-            }
-            n = n.saturating_sub(front.len());
-            self.slices.pop_front();
-        }
-    }
-
-    /// Takes the first `n` bytes, if they are all in one slice.
-    fn share(&mut self, n: usize) -> Option<Bytes> {
-        if n == 0 {
-            return Some(Bytes::new());
-        }
-        let front = self.slices.front_mut().filter(|front| front.len() >= n)?;
-        let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
-        self.took(n);
-        Some(taken)
-    }
-
-    fn took(&mut self, n: usize) {
-        self.len = self.len.saturating_sub(n);
-        self.taken = self.taken.saturating_add(n as u64);
-    }
-}
-
-/// As one slice.
-impl State for Input {
-    fn save(&self, to: &mut Vec<u8>) {
-        self.taken.save(to);
-        self.len.save(to);
-        self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
-    }
-
-    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
-        let mut input = Self { taken: u64::restore(from)?, ..Self::new() };
-        input.push(Bytes::restore(from)?);
-        Ok(input)
-    }
 }
