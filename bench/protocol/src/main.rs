@@ -1,10 +1,10 @@
 //! Decodes and encodes the same RTMP chunk stream with `segue-proto`, `rml_rtmp` and `scuffle-rtmp`, on one thread, in
-//! turns, and prints MB/s of each (10^6 bytes of the wire, the median of the rounds) and the ratio to the better of the
-//! other two.
+//! turns, and prints MB/s of each (10^6 bytes of the wire; of each piece of about 64 KiB the median of the rounds) and
+//! the ratio to the better of the other two.
 //!
-//!     cargo run --release -- [SHOW.flv ["decode segue-proto"]]
+//!     cargo run --release -- [SHOW.flv ["decode segue-proto" [128]]]
 //!
-//! The second argument picks one line, for a profiler. The messages of an FLV file (by default the demo clip, whose
+//! The second argument picks one line, the third one chunk size, for a profiler. The messages of an FLV file (by default the demo clip, whose
 //! pictures are small) are cut into chunks as publishers do it, over and over up to 100 MB: format 0 for the first
 //! message of each chunk stream, format 1 for the others. An ordinary show, 2.5 Mbit/s: ffmpeg -f lavfi -i
 //! testsrc2=size=1280x720:rate=30,noise=alls=20:allf=t -f lavfi -i anoisesrc -t 60 -c:v libx264 -preset ultrafast -g 60
@@ -39,7 +39,8 @@ const ROUNDS: usize = 9;
 fn main() {
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo.flv");
     let path = std::env::args().nth(1).unwrap_or_else(|| demo.to_owned());
-    for chunk_size in [128, 4096, 60_000] {
+    let only: Option<u32> = std::env::args().nth(3).and_then(|size| size.parse().ok());
+    for chunk_size in [128, 4096, 60_000].into_iter().filter(|size| only.is_none_or(|only| only == *size)) {
         let capture = Capture::of_show(&path, chunk_size);
         let (messages, bytes) = (capture.messages.len(), capture.wire.len());
         println!("chunks of {chunk_size} bytes: {messages} messages, {:.1} MB", bytes as f64 / 1e6);
@@ -74,20 +75,25 @@ fn compare(what: &str, capture: &Capture, mut peers: Vec<Peer>) {
     }
 }
 
-/// MB/s of each peer's median, and its ratio to the better of those that are not ours.
+/// MB/s of each peer, and its ratio to the better of those that are not ours.
 fn column(
     capture: &Capture,
     peers: &[Peer],
-    times: &[Vec<Took>],
+    times: &[Vec<Vec<Took>>],
     of: impl Fn(&Took) -> Duration,
 ) -> Vec<(f64, f64)> {
-    let median = |times: &Vec<Took>| {
-        let mut times: Vec<_> = times.iter().map(&of).collect();
-        times.sort();
-        times[times.len() / 2]
+    // Of each piece the median of the rounds, and their sum: what else the machine does falls on few pieces of a round.
+    let total = |rounds: &Vec<Vec<Took>>| -> Duration {
+        let pieces = rounds.iter().map(Vec::len).min().unwrap_or(0);
+        let median = |piece: usize| {
+            let mut times: Vec<_> = rounds.iter().map(|round| of(&round[piece])).collect();
+            times.sort();
+            times[times.len() / 2]
+        };
+        (0..pieces).map(median).sum()
     };
     let speeds: Vec<f64> =
-        times.iter().map(|times| capture.wire.len() as f64 / 1e6 / median(times).as_secs_f64()).collect();
+        times.iter().map(|times| capture.wire.len() as f64 / 1e6 / total(times).as_secs_f64()).collect();
     let others = peers.iter().zip(&speeds).filter(|(peer, _)| peer.kind == Kind::Other);
     let best = others.map(|(_, speed)| *speed).fold(0.0, f64::max);
     speeds.into_iter().map(|speed| (speed, speed / best)).collect()

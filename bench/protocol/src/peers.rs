@@ -29,7 +29,7 @@ pub enum Kind {
     Bare,
 }
 
-/// How long one took.
+/// How long one took for about [`READ`] bytes.
 #[derive(Clone, Copy, Default)]
 pub struct Took {
     pub own: Duration,
@@ -41,7 +41,7 @@ pub struct Took {
 pub struct Peer {
     pub name: &'static str,
     pub kind: Kind,
-    pub run: fn(&Capture) -> (Digest, Took),
+    pub run: fn(&Capture) -> (Digest, Vec<Took>),
 }
 
 const SET_CHUNK_SIZE: u8 = 1;
@@ -71,15 +71,19 @@ pub fn encoders() -> Vec<Peer> {
 /// What arrives at a socket.
 struct Source<'a> {
     left: &'a [u8],
-    took: Took,
+    /// Of each read.
+    took: Vec<Took>,
+    now: Took,
 }
 
 impl<'a> Source<'a> {
     fn new(capture: &'a Capture) -> Self {
-        Self { left: &capture.wire, took: Took::default() }
+        Self { left: &capture.wire, took: Vec::new(), now: Took::default() }
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether all was read; if not, the next read begins here.
+    fn is_over(&mut self) -> bool {
+        self.took.push(std::mem::take(&mut self.now));
         self.left.is_empty()
     }
 
@@ -90,7 +94,7 @@ impl<'a> Source<'a> {
         black_box(piece.iter().fold(0_u8, |sum, byte| sum ^ byte));
         let began = Instant::now();
         copy(piece);
-        self.took.with_read += began.elapsed();
+        self.now.with_read += began.elapsed();
     }
 
     /// Does what a decoder does by itself.
@@ -98,8 +102,8 @@ impl<'a> Source<'a> {
         let began = Instant::now();
         let done = work();
         let took = began.elapsed();
-        self.took.own += took;
-        self.took.with_read += took;
+        self.now.own += took;
+        self.now.with_read += took;
         done
     }
 }
@@ -113,7 +117,7 @@ const LEAST_READ: usize = 16 << 10;
 /// The room of `segue-proto`'s reader.
 const ROOM: usize = 128 << 10;
 
-fn decode_segue(capture: &Capture) -> (Digest, Took) {
+fn decode_segue(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (Reader::new(Limits::PUBLISHING), (0, 0));
     let mut source = Source::new(capture);
     while !source.is_over() {
@@ -128,7 +132,7 @@ fn decode_segue(capture: &Capture) -> (Digest, Took) {
     (digest, source.took)
 }
 
-fn decode_segue_pushed(capture: &Capture) -> (Digest, Took) {
+fn decode_segue_pushed(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (Reader::new(Limits::PUBLISHING), (0, 0));
     let (mut source, mut buffer, mut filled) = (Source::new(capture), vec![0; READ], 0);
     while !source.is_over() {
@@ -146,7 +150,7 @@ fn decode_segue_pushed(capture: &Capture) -> (Digest, Took) {
     (digest, source.took)
 }
 
-fn decode_rml(capture: &Capture) -> (Digest, Took) {
+fn decode_rml(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (ChunkDeserializer::new(), (0, 0));
     let (mut source, mut buffer, mut filled) = (Source::new(capture), vec![0; READ], 0);
     while !source.is_over() {
@@ -170,7 +174,7 @@ fn decode_rml(capture: &Capture) -> (Digest, Took) {
     (digest, source.took)
 }
 
-fn decode_scuffle(capture: &Capture) -> (Digest, Took) {
+fn decode_scuffle(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (ChunkReader::default(), (0, 0));
     let (mut source, mut waiting) = (Source::new(capture), BytesMut::new());
     while !source.is_over() {
@@ -196,7 +200,7 @@ fn digest(capture: &Capture) -> Digest {
 }
 
 /// As if every byte that is not payload were a chunk's header of one byte.
-fn decode_bare(capture: &Capture) -> (Digest, Took) {
+fn decode_bare(capture: &Capture) -> (Digest, Vec<Took>) {
     let size = capture.chunk_size as usize;
     let (mut source, mut buffer) = (Source::new(capture), vec![0; READ]);
     let mut into = Vec::with_capacity(READ);
@@ -226,19 +230,20 @@ fn csid(message: &Message) -> u32 {
 }
 
 /// Looks at every byte of about as much as [`READ`], so that it is in the cache, then lets `work` write it.
-fn timed(capture: &Capture, mut work: impl FnMut(&[Message])) -> (Digest, Took) {
-    let mut own = Duration::ZERO;
-    for messages in capture.batches() {
+fn timed(capture: &Capture, mut work: impl FnMut(&[Message])) -> (Digest, Vec<Took>) {
+    let took = capture.batches().into_iter().map(|messages| {
         let bytes = messages.iter().flat_map(|message| message.payload.iter());
         black_box(bytes.fold(0_u8, |sum, byte| sum ^ byte));
         let began = Instant::now();
         work(messages);
-        own += began.elapsed();
-    }
-    (digest(capture), Took { own, with_read: own })
+        let own = began.elapsed();
+        Took { own, with_read: own }
+    });
+    let took = took.collect();
+    (digest(capture), took)
 }
 
-fn encode_segue(capture: &Capture, mut written: impl FnMut(&mut OutQueue)) -> (Digest, Took) {
+fn encode_segue(capture: &Capture, mut written: impl FnMut(&mut OutQueue)) -> (Digest, Vec<Took>) {
     let mut writer = Writer::new(Headers::Absolute);
     let mut out = OutQueue::new();
     writer.set_chunk_size(capture.chunk_size, &mut out);
@@ -251,14 +256,14 @@ fn encode_segue(capture: &Capture, mut written: impl FnMut(&mut OutQueue)) -> (D
     })
 }
 
-fn encode_segue_slices(capture: &Capture) -> (Digest, Took) {
+fn encode_segue_slices(capture: &Capture) -> (Digest, Vec<Took>) {
     encode_segue(capture, |out| {
         let len = out.len();
         black_box(&mut *out).advance(len);
     })
 }
 
-fn encode_segue_buffer(capture: &Capture) -> (Digest, Took) {
+fn encode_segue_buffer(capture: &Capture) -> (Digest, Vec<Took>) {
     let mut buffer = Vec::with_capacity(2 * READ);
     encode_segue(capture, |out| {
         buffer.clear();
@@ -269,7 +274,7 @@ fn encode_segue_buffer(capture: &Capture) -> (Digest, Took) {
     })
 }
 
-fn encode_rml(capture: &Capture) -> (Digest, Took) {
+fn encode_rml(capture: &Capture) -> (Digest, Vec<Took>) {
     let mut writer = ChunkSerializer::new();
     writer.set_max_chunk_size(capture.chunk_size, RtmpTimestamp::new(0)).expect("a size");
     timed(capture, |messages| {
@@ -285,7 +290,7 @@ fn encode_rml(capture: &Capture) -> (Digest, Took) {
     })
 }
 
-fn encode_scuffle(capture: &Capture) -> (Digest, Took) {
+fn encode_scuffle(capture: &Capture) -> (Digest, Vec<Took>) {
     let mut writer = ChunkWriter::default();
     writer.set_chunk_size(capture.chunk_size as usize);
     let mut buffer = Vec::with_capacity(2 * READ);
@@ -305,7 +310,7 @@ fn encode_scuffle(capture: &Capture) -> (Digest, Took) {
     })
 }
 
-fn encode_bare(capture: &Capture) -> (Digest, Took) {
+fn encode_bare(capture: &Capture) -> (Digest, Vec<Took>) {
     let size = capture.chunk_size as usize;
     let mut buffer = Vec::with_capacity(4 * READ);
     timed(capture, |messages| {
