@@ -14,24 +14,33 @@ pub const SHARE_FROM: usize = 512;
 /// Copied pieces are put together in blocks of so many bytes at first; of twice as many each time one was not enough
 /// for what waits.
 const BLOCK: usize = 4096;
+/// How often the block doubles at most.
+const MAX_GROWN: u32 = 6;
 /// The longest block.
-const MAX_BLOCK: usize = 256 << 10;
-/// Of a block that was emptied at least so much was filled, or it is given back: one part in so many.
+const MAX_BLOCK: usize = BLOCK << MAX_GROWN;
+/// A long block that was emptied is given back if it was for more than so many times of what waited.
 const USED_PART: usize = 4;
 
 /// Bytes waiting to be written to one connection.
 #[derive(Debug, Default, Clone)]
 pub struct OutQueue {
-    /// None is empty.
-    slices: VecDeque<Bytes>,
-    /// What comes behind the slices, and can still be added to.
-    tail: BytesMut,
+    pieces: VecDeque<Piece>,
+    /// What was copied, in order. None is empty but the last; the last can be added to.
+    blocks: VecDeque<BytesMut>,
     len: usize,
     pushed: u64,
     /// Bytes copied since nothing waited.
     copied: usize,
     /// How often the block doubled.
     grown: u32,
+}
+
+/// Bytes that lie together, never none.
+#[derive(Debug, Clone)]
+enum Piece {
+    Shared(Bytes),
+    /// The next so many of the copied ones, all in one block.
+    Copied(usize),
 }
 
 impl OutQueue {
@@ -45,9 +54,8 @@ impl OutQueue {
         if slice.len() < SHARE_FROM {
             return self.copy(&slice);
         }
-        self.seal();
         self.count(slice.len());
-        self.slices.push_back(slice);
+        self.pieces.push_back(Piece::Shared(slice));
     }
 
     /// Appends `slice`, which somebody else keeps as well.
@@ -57,43 +65,58 @@ impl OutQueue {
 
     /// Appends a copy of `bytes`.
     pub fn copy(&mut self, bytes: &[u8]) {
-        self.make_room(bytes.len());
-        self.tail.extend_from_slice(bytes);
-        self.count_copied(bytes.len());
+        if !bytes.is_empty() {
+            self.copy_with(bytes.len(), |block| block.extend_from_slice(bytes));
+        }
     }
 
     /// Appends a copy of `bytes`, cut to pieces of `size` bytes, `between` before each but the first.
     pub(crate) fn copy_cut(&mut self, bytes: &[u8], size: usize, between: &[u8]) {
         let size = size.max(1);
-        let pieces_a_block = MAX_BLOCK / size.saturating_add(between.len()).min(MAX_BLOCK);
-        let run = pieces_a_block.saturating_mul(size);
+        let pieces_a_block = (MAX_BLOCK / size.saturating_add(between.len())).max(1);
         let mut first = true;
-        for run in bytes.chunks(run) {
-            let most = run.len() + run.len().div_ceil(size) * between.len();
-            self.make_room(most);
-            let before = self.tail.len();
-            for piece in run.chunks(size) {
-                if !std::mem::take(&mut first) {
-                    append(&mut self.tail, between);
+        for run in bytes.chunks(pieces_a_block.saturating_mul(size)) {
+            let pieces = run.len().div_ceil(size) - usize::from(first);
+            self.copy_with(run.len() + pieces * between.len(), |block| {
+                for piece in run.chunks(size) {
+                    if !std::mem::take(&mut first) {
+                        append(block, between);
+                    }
+                    append(block, piece);
                 }
-                append(&mut self.tail, piece);
-            }
-            self.count_copied(self.tail.len() - before);
+            });
         }
     }
 
-    /// Makes room for `n` bytes more in the tail.
-    fn make_room(&mut self, n: usize) {
-        if self.tail.capacity() - self.tail.len() >= n || self.tail.try_reclaim(n) {
-            return;
+    /// Appends the `n` bytes, at least one, that `copy` appends to the last block.
+    fn copy_with(&mut self, n: usize, copy: impl FnOnce(&mut BytesMut)) {
+        let fits = self
+            .blocks
+            .back_mut()
+            .is_some_and(|block| block.capacity() - block.len() >= n || block.try_reclaim(n));
+        if !fits {
+            self.add_block(n);
         }
-        self.seal();
-        let mut block = self.block();
-        if self.copied >= block && block < MAX_BLOCK {
+        match self.pieces.back_mut() {
+            Some(Piece::Copied(last)) if fits => *last += n,
+            _ => self.pieces.push_back(Piece::Copied(n)),
+        }
+        if let Some(block) = self.blocks.back_mut() {
+            copy(block);
+        }
+        self.copied += n;
+        self.count(n);
+    }
+
+    /// Adds a block for `n` bytes at least.
+    fn add_block(&mut self, n: usize) {
+        if self.blocks.back().is_some_and(BytesMut::is_empty) {
+            self.blocks.pop_back();
+        }
+        if self.copied >= self.block() && self.grown < MAX_GROWN {
             self.grown += 1;
-            block = self.block();
         }
-        self.tail = BytesMut::with_capacity(n.max(block));
+        self.blocks.push_back(BytesMut::with_capacity(n.max(self.block())));
     }
 
     fn block(&self) -> usize {
@@ -103,27 +126,6 @@ impl OutQueue {
     fn count(&mut self, bytes: usize) {
         self.len += bytes;
         self.pushed += bytes as u64;
-    }
-
-    fn count_copied(&mut self, bytes: usize) {
-        self.copied = self.copied.saturating_add(bytes);
-        self.count(bytes);
-    }
-
-    /// Nothing waits: a block that was for much more than what there was is given back.
-    fn emptied(&mut self) {
-        let used = std::mem::take(&mut self.copied);
-        if self.grown > 0 && used < self.block() / USED_PART {
-            self.grown -= 1;
-            self.tail = BytesMut::new();
-        }
-    }
-
-    /// Makes a slice of the tail.
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.slices.push_back(self.tail.split().freeze());
-        }
     }
 
     /// Bytes waiting.
@@ -141,11 +143,27 @@ impl OutQueue {
         self.pushed
     }
 
+    /// What waits, piece by piece.
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut blocks = self.blocks.iter();
+        let mut block: &[u8] = &[];
+        self.pieces.iter().map(move |piece| match piece {
+            Piece::Shared(slice) => &slice[..],
+            Piece::Copied(n) => {
+                if block.is_empty() {
+                    block = blocks.next().map_or(&[], |block| &block[..]);
+                }
+                let (here, rest) = block.split_at_checked(*n).unwrap_or((block, &[]));
+                block = rest;
+                here
+            }
+        })
+    }
+
     /// The first slices, for one vectored write: at most `into.len()` of them. Returns how many were set.
     pub fn io_slices<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
-        let tail = Some(&self.tail[..]).filter(|tail| !tail.is_empty());
         let mut n = 0;
-        for (slot, slice) in into.iter_mut().zip(self.slices.iter().map(|slice| &slice[..]).chain(tail)) {
+        for (slot, slice) in into.iter_mut().zip(self.slices()) {
             *slot = IoSlice::new(slice);
             n += 1;
         }
@@ -154,52 +172,77 @@ impl OutQueue {
 
     /// The first bytes that lie together.
     pub fn front(&self) -> Option<&[u8]> {
-        let front = self.slices.front().map_or(&self.tail[..], |slice| &slice[..]);
-        (!front.is_empty()).then_some(front)
+        self.slices().next()
     }
 
     /// Removes the first slice, whole. Where one ends and the next begins means nothing.
     pub fn pop(&mut self) -> Option<Bytes> {
-        let slice = match self.slices.pop_front() {
-            Some(slice) => slice,
-            None if self.tail.is_empty() => return None,
-            None => self.tail.split().freeze(),
+        let slice = match self.pieces.pop_front()? {
+            Piece::Shared(slice) => slice,
+            Piece::Copied(n) => match self.blocks.front_mut() {
+                Some(block) if block.len() > n => block.split_to(n).freeze(),
+                _ => self.blocks.pop_front()?.freeze(),
+            },
         };
-        self.len -= slice.len();
-        if self.len == 0 {
-            self.emptied();
-        }
+        self.took(slice.len());
         Some(slice)
     }
 
     /// Removes `n` bytes from the front: they were written.
     ///
     /// More than [`len`](Self::len) empties the queue.
-    pub fn advance(&mut self, mut n: usize) {
-        while let Some(front) = self.slices.front_mut() {
-            if n < front.len() {
-                front.advance(n);
-                self.len -= n;
-                return;
-            }
-            n -= front.len();
-            self.len -= front.len();
-            self.slices.pop_front();
+    pub fn advance(&mut self, n: usize) {
+        let mut left = n.min(self.len);
+        let taken = left;
+        while left > 0 {
+            let Some(front) = self.pieces.front_mut() else { break };
+            let here = match front {
+                Piece::Shared(slice) => {
+                    let here = left.min(slice.len());
+                    if here < slice.len() {
+                        slice.advance(here);
+                    } else {
+                        self.pieces.pop_front();
+                    }
+                    here
+                }
+                Piece::Copied(n) => {
+                    let here = left.min(*n);
+                    *n -= here;
+                    if *n == 0 {
+                        self.pieces.pop_front();
+                    }
+                    if let Some(block) = self.blocks.front_mut() {
+                        block.advance(here);
+                        if block.is_empty() && self.blocks.len() > 1 {
+                            self.blocks.pop_front();
+                        }
+                    }
+                    here
+                }
+            };
+            left -= here;
         }
-        let n = n.min(self.tail.len());
-        self.tail.advance(n);
-        self.len -= n;
-        if self.len == 0 {
-            self.emptied();
-        }
+        self.took(taken);
     }
 
     /// Drops everything that waits.
     pub fn clear(&mut self) {
-        self.slices.clear();
-        self.tail.clear();
-        self.len = 0;
-        self.emptied();
+        self.pieces.clear();
+        self.blocks.clear();
+        self.took(self.len);
+    }
+
+    /// `n` bytes went. Where nothing waits any more, a block that was for much more than what there was is given back.
+    fn took(&mut self, n: usize) {
+        self.len -= n;
+        if self.len == 0 {
+            let used = std::mem::take(&mut self.copied);
+            if self.grown > 0 && used < self.block() / USED_PART {
+                self.grown -= 1;
+                self.blocks.clear();
+            }
+        }
     }
 }
 
@@ -208,8 +251,7 @@ impl State for OutQueue {
     fn save(&self, to: &mut Vec<u8>) {
         self.pushed.save(to);
         self.len.save(to);
-        self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
-        to.extend_from_slice(&self.tail);
+        self.slices().for_each(|slice| to.extend_from_slice(slice));
     }
 
     fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {

@@ -168,6 +168,7 @@ impl From<Error> for Stop {
 }
 
 /// Takes format and chunk stream (5.3.1.1).
+#[inline]
 pub(super) fn take_basic(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
     let [first] = take(r)?;
     let id = match first & 0x3F {
@@ -180,6 +181,7 @@ pub(super) fn take_basic(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
 }
 
 /// Takes the rest of the header of a chunk that starts a message (5.3.1.2, 5.3.1.3). `last` is the header in force.
+#[inline]
 pub(super) fn take_message(
     format: u8,
     csid: ChunkStreamId,
@@ -244,6 +246,7 @@ fn before_first(format: u8, csid: ChunkStreamId) -> Result<Header, Error> {
 }
 
 /// Takes the rest of the header of a chunk that continues a message. Only format 3 can: others would mix two messages.
+#[inline]
 pub(super) fn take_continuation(format: u8, header: Header, r: &mut &[u8]) -> Result<(), Stop> {
     if format != 3 {
         return Err(
@@ -255,6 +258,7 @@ pub(super) fn take_continuation(format: u8, header: Header, r: &mut &[u8]) -> Re
 }
 
 /// What `field` says, and whether it was said in an extended timestamp.
+#[inline]
 fn take_extended(field: u32, r: &mut &[u8]) -> Result<(u32, bool), Stop> {
     if field < EXTENDED { Ok((field, false)) } else { Ok((u32::from_be_bytes(take(r)?), true)) }
 }
@@ -276,12 +280,14 @@ fn skip_repeated(header: Header, r: &mut &[u8]) -> Result<bool, Stop> {
     Ok(true)
 }
 
+#[inline]
 fn take<const N: usize>(r: &mut &[u8]) -> Result<[u8; N], Stop> {
     let (bytes, rest) = r.split_first_chunk().ok_or(Stop::Starved)?;
     *r = rest;
     Ok(*bytes)
 }
 
+#[inline]
 fn take_u24(r: &mut &[u8]) -> Result<u32, Stop> {
     let [a, b, c] = take(r)?;
     Ok(u32::from_be_bytes([0, a, b, c]))

@@ -8,6 +8,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::header::MAX_HEADER;
 use crate::state::{RestoreError, State};
 
+/// A chunk of more bytes does not wait for its end in the room.
+const MAX_IN_PLACE: usize = 60 << 10;
+
 /// What was received and not yet taken.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
@@ -27,20 +30,24 @@ impl Input {
     }
 
     /// Bytes received and not yet taken.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.pushed.saturating_add(self.received().len())
     }
 
     /// All bytes ever taken.
+    #[inline]
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Whether the first bytes are, or will be, received in the room.
-    pub(super) fn is_in_room(&self) -> bool {
-        self.slices.is_empty() && self.room.is_some()
+    /// Whether the next `n` bytes are not there yet, and will lie together when they are.
+    #[inline]
+    pub(super) fn will_have(&self, n: usize) -> bool {
+        n <= MAX_IN_PLACE && self.slices.is_empty() && self.room.as_ref().is_some_and(|room| room.len() < n)
     }
 
+    #[inline]
     fn received(&self) -> &[u8] {
         self.room.as_deref().unwrap_or_default()
     }
@@ -66,6 +73,7 @@ impl Input {
     }
 
     /// The first bytes that lie together; none if there are none at all.
+    #[inline]
     pub(super) fn front(&self) -> &[u8] {
         self.slices.front().map_or_else(|| self.received(), |front| front)
     }
@@ -83,6 +91,7 @@ impl Input {
     }
 
     /// Drops the first `n` bytes, at most all.
+    #[inline]
     pub(super) fn skip(&mut self, n: usize) {
         let mut left = n.min(self.len());
         self.taken = self.taken.saturating_add(left as u64);
@@ -101,6 +110,7 @@ impl Input {
     }
 
     /// Takes the first `n` bytes, if they all lie together.
+    #[inline]
     pub(super) fn share(&mut self, n: usize) -> Option<Bytes> {
         if n == 0 {
             return Some(Bytes::new());

@@ -227,8 +227,8 @@ impl Reader {
             // All of the message is in one slice: it is shared as it came.
             self.end_chunk()?;
             payload
-        } else if current.left == length && length <= MAX_IN_PLACE && self.input.is_in_room() {
-            // The rest will lie behind it.
+        } else if self.input.will_have(current.left) {
+            // The chunk waits for its end where it is received.
             return Err(Stop::Starved);
         } else {
             while current.left > 0 {
@@ -393,21 +393,22 @@ fn chunk_size(body: &[u8]) -> Result<u32, Error> {
     }
 }
 
-/// A message of at most so many bytes waits for its end where it is received; a longer one gets memory of its own size.
-const MAX_IN_PLACE: usize = 60 << 10;
 /// Below so many bytes a message's memory quadruples: most are whole after one allocation.
 const SMALL: usize = 16 << 10;
 /// Under a limit of so many bytes memory only doubles, from what the first chunk brought on: it is what a peer is trusted
 /// with that has said nothing of itself.
 const STRICT: usize = 1 << 20;
 
-/// Appends `slice` to a message of `length` bytes. Memory grows by doubling with what was received; in a reader of more
-/// than [`STRICT`] bytes to four times of that at once while it is [`SMALL`]; and never past the message.
+/// Appends `slice` to a message of `length` bytes. Memory grows by doubling with what was received, in a reader of more
+/// than [`STRICT`] bytes from twice the first slice on, and to four times while it is [`SMALL`]; never past the message.
 fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize, limits: Limits) {
     let needed = partial.len().saturating_add(slice.len());
     if needed > partial.capacity() {
-        let ahead = needed < SMALL && limits.max_partial_bytes > STRICT;
-        let grown = if ahead { needed.saturating_mul(4) } else { partial.capacity().saturating_mul(2) };
+        let grown = match limits.max_partial_bytes > STRICT {
+            true if needed < SMALL => needed.saturating_mul(4),
+            true if partial.is_empty() => needed.saturating_mul(2),
+            _ => partial.capacity().saturating_mul(2),
+        };
         partial.reserve_exact(grown.max(needed).min(length).saturating_sub(partial.len()));
     }
     partial.extend_from_slice(slice);
