@@ -50,6 +50,7 @@ impl OutQueue {
     }
 
     /// Appends `slice`; an empty one is dropped.
+    #[inline]
     pub fn push(&mut self, slice: Bytes) {
         if slice.len() < SHARE_FROM {
             return self.copy(&slice);
@@ -64,6 +65,7 @@ impl OutQueue {
     }
 
     /// Appends a copy of `bytes`.
+    #[inline]
     pub fn copy(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.copy_with(bytes.len(), |block| block.extend_from_slice(bytes));
@@ -89,6 +91,7 @@ impl OutQueue {
     }
 
     /// Appends the `n` bytes, at least one, that `copy` appends to the last block.
+    #[inline]
     fn copy_with(&mut self, n: usize, copy: impl FnOnce(&mut BytesMut)) {
         let fits = self
             .blocks

@@ -60,17 +60,15 @@ impl Format {
         );
         match self {
             Self::Full { timestamp, length, type_id, stream_id } => {
-                out.put_u24(timestamp.as_millis().min(EXTENDED));
-                out.put_u24(length);
-                out.put([type_id]);
-                out.put(stream_id.0.to_le_bytes());
+                let ([a, b, c], [d, e, f]) = (u24(timestamp.as_millis().min(EXTENDED)), u24(length));
+                let [g, h, i, j] = stream_id.0.to_le_bytes();
+                out.put([a, b, c, d, e, f, type_id, g, h, i, j]);
             }
             Self::SameStream { delta, length, type_id } => {
-                out.put_u24(delta.min(EXTENDED));
-                out.put_u24(length);
-                out.put([type_id]);
+                let ([a, b, c], [d, e, f]) = (u24(delta.min(EXTENDED)), u24(length));
+                out.put([a, b, c, d, e, f, type_id]);
             }
-            Self::SameLength { delta } => out.put_u24(delta.min(EXTENDED)),
+            Self::SameLength { delta } => out.put(u24(delta.min(EXTENDED))),
             Self::Same { .. } => {}
         }
         if let Some(extended) = self.extended() {
@@ -88,6 +86,7 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
+    #[inline]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         // No header is longer than the longest.
         if let Some(to) = self.bytes.get_mut(self.len..).and_then(|free| free.first_chunk_mut()) {
@@ -95,11 +94,12 @@ impl Encoded {
             self.len = self.len.saturating_add(N);
         }
     }
+}
 
-    fn put_u24(&mut self, n: u32) {
-        let [_, a, b, c] = n.to_be_bytes();
-        self.put([a, b, c]);
-    }
+/// The low 24 bits.
+const fn u24(n: u32) -> [u8; 3] {
+    let [_, bytes @ ..] = n.to_be_bytes();
+    bytes
 }
 
 impl std::ops::Deref for Encoded {
@@ -116,6 +116,7 @@ pub(super) const fn extended(ms: u32) -> Option<u32> {
 }
 
 /// The basic header, in its shortest form (5.3.1.1).
+#[inline]
 pub(super) fn basic(format: u8, csid: ChunkStreamId) -> Encoded {
     let mut out = Encoded::default();
     let format = format << 6;

@@ -267,7 +267,8 @@ impl Reader {
         let Some(stream) = self.streams.get_mut(csid) else { return Ok(()) };
         let ChunkStream { header, partial } = stream;
         let length = header.length as usize;
-        let Some(start) = header.short_continuation(csid).filter(|_| header.length <= self.limits.max_message)
+        let Some(start) =
+            header.short_continuation(csid).filter(|_| header.length <= self.limits.max_message)
         else {
             return Ok(());
         };
