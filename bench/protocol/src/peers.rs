@@ -120,13 +120,15 @@ const ROOM: usize = 128 << 10;
 fn decode_segue(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (Reader::new(Limits::PUBLISHING), (0, 0));
     let mut source = Source::new(capture);
+    reader.room(LEAST_READ, ROOM);
     while !source.is_over() {
-        let room = source.time(|| reader.room(LEAST_READ, ROOM));
+        let room = reader.room(0, 0);
         source.read(room.capacity() - room.len(), |piece| room.extend_from_slice(piece));
         source.time(|| {
             while let Some(message) = reader.next().expect("decodes") {
                 count(&mut digest, black_box(message).payload.len());
             }
+            reader.room(LEAST_READ, ROOM);
         });
     }
     (digest, source.took)
@@ -176,9 +178,8 @@ fn decode_rml(capture: &Capture) -> (Digest, Vec<Took>) {
 
 fn decode_scuffle(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (ChunkReader::default(), (0, 0));
-    let (mut source, mut waiting) = (Source::new(capture), BytesMut::new());
+    let (mut source, mut waiting) = (Source::new(capture), BytesMut::with_capacity(READ));
     while !source.is_over() {
-        source.time(|| waiting.reserve(READ));
         source.read(READ, |piece| waiting.extend_from_slice(piece));
         source.time(|| {
             while let Some(chunk) = reader.read_chunk(&mut waiting).expect("decodes") {
@@ -189,6 +190,7 @@ fn decode_scuffle(capture: &Capture) -> (Digest, Vec<Took>) {
                     count(&mut digest, black_box(chunk).payload.len());
                 }
             }
+            waiting.reserve(READ);
         });
     }
     (digest, source.took)
