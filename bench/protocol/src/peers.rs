@@ -140,7 +140,7 @@ fn decode_segue(capture: &Capture) -> (Digest, Vec<Took>) {
         source.read_behind(reader.room(0, 0));
         source.time(|| {
             while let Some(message) = reader.next().expect("decodes") {
-                count(&mut digest, black_box(message).payload.len());
+                count(&mut digest, black_box(&message).payload.len());
             }
             reader.room(LEAST_READ, ROOM);
         });
@@ -156,7 +156,7 @@ fn decode_segue_pushed(capture: &Capture) -> (Digest, Vec<Took>) {
         source.time(|| {
             reader.push(Bytes::copy_from_slice(&buffer[..filled]));
             while let Some(message) = reader.next().expect("decodes") {
-                count(&mut digest, black_box(message).payload.len());
+                count(&mut digest, black_box(&message).payload.len());
             }
         });
     }
@@ -176,7 +176,7 @@ fn decode_rml(capture: &Capture) -> (Digest, Vec<Took>) {
                     let size = u32::from_be_bytes(message.data[..4].try_into().expect("four bytes"));
                     reader.set_max_chunk_size(size as usize).expect("a size");
                 } else {
-                    count(&mut digest, black_box(message).data.len());
+                    count(&mut digest, black_box(&message).data.len());
                 }
             }
         });
@@ -195,7 +195,7 @@ fn decode_scuffle(capture: &Capture) -> (Digest, Vec<Took>) {
                     let size = u32::from_be_bytes(chunk.payload[..4].try_into().expect("four bytes"));
                     assert!(reader.update_max_chunk_size(size as usize));
                 } else {
-                    count(&mut digest, black_box(chunk).payload.len());
+                    count(&mut digest, black_box(&chunk).payload.len());
                 }
             }
             waiting.reserve(READ);

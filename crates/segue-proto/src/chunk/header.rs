@@ -147,6 +147,16 @@ pub(super) struct Header {
 state::plain!(struct Header { timestamp, length, type_id, stream_id, delta, extended } if |header| header.length <= Message::MAX_PAYLOAD as u32);
 
 impl Header {
+    /// What is in force before the first.
+    pub(super) const NONE: Self = Self {
+        timestamp: Timestamp::ZERO,
+        length: 0,
+        type_id: 0,
+        stream_id: MessageStreamId::CONTROL,
+        delta: 0,
+        extended: false,
+    };
+
     /// The whole of the header that continues a message with this one on `csid`, if it is one byte.
     pub(super) fn short_continuation(&self, csid: ChunkStreamId) -> Option<u8> {
         let Encoded { bytes: [first, ..], len: 1 } = basic(3, csid) else { return None };
@@ -242,8 +252,7 @@ fn before_first(format: u8, csid: ChunkStreamId) -> Result<Header, Error> {
     if format != 1 || csid != csid::CONTROL {
         return Err(NO_FULL_HEADER);
     }
-    let stream_id = MessageStreamId::CONTROL;
-    Ok(Header { timestamp: Timestamp::ZERO, length: 0, type_id: 0, stream_id, delta: 0, extended: false })
+    Ok(Header::NONE)
 }
 
 /// Takes the rest of the header of a chunk that continues a message. Only format 3 can: others would mix two messages.

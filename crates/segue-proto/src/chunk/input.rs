@@ -109,24 +109,24 @@ impl Input {
         }
     }
 
-    /// Takes the first `n` bytes, if they all lie together.
+    /// Drops the first `skip` bytes and takes the `n` behind them, if all of them lie together.
     #[inline]
-    pub(super) fn share(&mut self, n: usize) -> Option<Bytes> {
-        if n == 0 {
-            return Some(Bytes::new());
-        }
-        let taken = match self.slices.front_mut() {
-            Some(front) if front.len() > n => front.split_to(n),
-            Some(front) if front.len() == n => self.slices.pop_front()?,
-            Some(_) => return None,
+    pub(super) fn share(&mut self, skip: usize, n: usize) -> Option<Bytes> {
+        let total = skip.saturating_add(n);
+        let mut taken = match self.slices.front_mut() {
             None => {
-                let room = self.room.as_mut().filter(|room| room.len() >= n)?;
-                self.taken = self.taken.saturating_add(n as u64);
+                let room = self.room.as_mut().filter(|room| room.len() >= total)?;
+                self.taken = self.taken.saturating_add(total as u64);
+                room.advance(skip);
                 return Some(room.split_to(n).freeze());
             }
+            Some(front) if front.len() > total => front.split_to(total),
+            Some(front) if front.len() == total => self.slices.pop_front()?,
+            Some(_) => return None,
         };
-        self.pushed = self.pushed.saturating_sub(n);
-        self.taken = self.taken.saturating_add(n as u64);
+        self.pushed = self.pushed.saturating_sub(total);
+        self.taken = self.taken.saturating_add(total as u64);
+        taken.advance(skip);
         Some(taken)
     }
 }

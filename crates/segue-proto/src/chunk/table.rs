@@ -59,17 +59,8 @@ impl Table {
         }
     }
 
-    /// Sets the header in force, of a new chunk stream too.
-    #[inline]
-    pub(super) fn set_header(&mut self, csid: ChunkStreamId, header: Header) {
-        match self.get_mut(csid) {
-            Some(stream) => stream.header = header,
-            None => self.insert(csid, ChunkStream { header, partial: Vec::new() }),
-        }
-    }
-
     /// Adds one that is not there.
-    fn insert(&mut self, csid: ChunkStreamId, stream: ChunkStream) {
+    pub(super) fn insert(&mut self, csid: ChunkStreamId, stream: ChunkStream) {
         match self.places.get_mut(csid.as_u32() as usize) {
             Some(place) => {
                 self.short.push((csid, stream));
