@@ -90,12 +90,6 @@ fn column(
             times.sort();
             times[times.len() / 2]
         };
-        if std::env::var("HIST").is_ok() {
-            let mut all: Vec<_> = (0..pieces).map(median).collect();
-            all.sort();
-            let n = all.len();
-            println!("n {n} p1 {:?} p10 {:?} p25 {:?} p50 {:?} p75 {:?} p90 {:?} p95 {:?} p99 {:?} max {:?}", all[n/100], all[n/10],all[n/4],all[n/2],all[3*n/4],all[n*9/10],all[n*95/100],all[n*99/100],all[n-1]);
-        }
         (0..pieces).map(median).sum()
     };
     let speeds: Vec<f64> =

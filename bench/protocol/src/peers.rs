@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rml_rtmp::chunk_io::{ChunkDeserializer, ChunkSerializer};
 use rml_rtmp::messages::MessagePayload;
 use rml_rtmp::time::RtmpTimestamp;
@@ -52,7 +52,7 @@ const SET_CHUNK_SIZE: u8 = 1;
 pub fn decoders() -> Vec<Peer> {
     vec![
         Peer { name: "segue-proto", kind: Kind::Ours, run: decode_segue },
-        Peer { name: "segue-proto, pushed", kind: Kind::Ours, run: decode_segue_pushed },
+        Peer { name: "segue-proto, copied", kind: Kind::Ours, run: decode_segue_copied },
         Peer { name: "rml_rtmp 0.8.0", kind: Kind::Other, run: decode_rml },
         Peer { name: "scuffle-rtmp 0.2.3", kind: Kind::Other, run: decode_scuffle },
         Peer { name: "bare copy", kind: Kind::Bare, run: decode_bare },
@@ -148,13 +148,13 @@ fn decode_segue(capture: &Capture) -> (Digest, Vec<Took>) {
     (digest, source.took)
 }
 
-fn decode_segue_pushed(capture: &Capture) -> (Digest, Vec<Took>) {
+fn decode_segue_copied(capture: &Capture) -> (Digest, Vec<Took>) {
     let (mut reader, mut digest) = (Reader::new(Limits::PUBLISHING), (0, 0));
     let (mut source, mut buffer) = (Source::new(capture), vec![0; READ]);
     while !source.is_over() {
         let filled = source.read(&mut buffer);
         source.time(|| {
-            reader.push(Bytes::copy_from_slice(&buffer[..filled]));
+            reader.copy(&buffer[..filled]);
             while let Some(message) = reader.next().expect("decodes") {
                 count(&mut digest, black_box(&message).payload.len());
             }

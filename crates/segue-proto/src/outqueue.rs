@@ -334,6 +334,68 @@ mod tests {
         assert!(lens(&mut q).len() <= 100 * SHARE_FROM / BLOCK + 1);
     }
 
+    /// Memory for what is copied.
+    fn blocks(q: &OutQueue) -> usize {
+        q.blocks.iter().map(BytesMut::capacity).sum()
+    }
+
+    #[test]
+    fn blocks_grow_with_what_waits_to_a_bound_and_shrink_when_less_does() {
+        let mut q = OutQueue::new();
+        let fill = |q: &mut OutQueue, bytes: usize| {
+            for _ in 0..bytes / 100 {
+                q.copy(&[1; 100]);
+            }
+            assert!(blocks(q) <= 2 * bytes + MAX_BLOCK, "{} for {bytes}", blocks(q));
+            q.advance(bytes);
+        };
+        for _ in 0..20 {
+            fill(&mut q, 4 * MAX_BLOCK);
+        }
+        assert_eq!((q.block(), q.blocks.len()), (MAX_BLOCK, 1));
+        fill(&mut q, MAX_BLOCK / USED_PART / 100 * 100 + 100);
+        assert_eq!(q.block(), MAX_BLOCK, "enough to keep it");
+        for n in 1..=MAX_GROWN {
+            fill(&mut q, 100);
+            assert_eq!(q.block(), MAX_BLOCK >> n);
+        }
+        fill(&mut q, 100);
+        assert_eq!((q.block(), blocks(&q)), (BLOCK, BLOCK));
+        q.copy(&[1; 3 * MAX_BLOCK]);
+        q.clear();
+        assert_eq!(blocks(&q), 0);
+    }
+
+    #[test]
+    fn a_block_is_filled_again_and_not_made_anew() {
+        let mut q = OutQueue::new();
+        q.copy(&[1; 100]);
+        let place = q.front().unwrap().as_ptr();
+        for _ in 0..1000 {
+            q.advance(100);
+            q.copy(&[1; 100]);
+        }
+        assert_eq!((q.blocks.len(), blocks(&q)), (1, q.blocks[0].capacity()));
+        q.advance(100);
+        q.copy(&[1; BLOCK]);
+        assert_eq!(q.front().unwrap().as_ptr(), place);
+    }
+
+    #[test]
+    fn cut_pieces_have_their_header_between_across_blocks_too() {
+        for (len, size) in
+            [(0, 5), (1, 128), (128, 128), (129, 128), (5 * MAX_BLOCK, 511), (10, 0), (MAX_BLOCK, 1)]
+        {
+            let bytes: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let mut q = OutQueue::new();
+            q.copy(b"before");
+            q.copy_cut(&bytes, size, &[0xC6, 0xFF]);
+            let wanted: Vec<u8> = bytes.chunks(size.max(1)).collect::<Vec<_>>().join(&[0xC6, 0xFF][..]);
+            assert!(waiting(&q) == [b"before", &wanted[..]].concat(), "{len} bytes in pieces of {size}");
+            assert_eq!(q.len(), 6 + wanted.len());
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn what_goes_in_comes_out(

@@ -9,7 +9,7 @@ use super::header::MAX_HEADER;
 use crate::state::{RestoreError, State};
 
 /// A chunk of more bytes does not wait for its end in the room.
-const MAX_IN_PLACE: usize = 60 << 10;
+pub(super) const MAX_IN_PLACE: usize = 60 << 10;
 
 /// What was received and not yet taken.
 #[derive(Clone, Debug)]
@@ -33,6 +33,16 @@ impl Input {
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.pushed.saturating_add(self.received().len())
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.front().is_empty()
+    }
+
+    /// Bytes that went past, straight to where they belong.
+    pub(super) fn pass(&mut self, n: usize) {
+        self.taken = self.taken.saturating_add(n as u64);
     }
 
     /// All bytes ever taken.

@@ -41,8 +41,8 @@ impl Limits {
 
 /// Puts messages together from chunks. Plain data.
 ///
-/// [`push`](Self::push) what was received, or receive it in the reader's own [`room`](Self::room), then call
-/// [`next`](Self::next) until it has no more.
+/// [`push`](Self::push) what was received, have it [`copied`](Self::copy), or receive it in the reader's own
+/// [`room`](Self::room), then call [`next`](Self::next) until it has no more.
 #[derive(Clone, Debug)]
 pub struct Reader {
     limits: Limits,
@@ -110,6 +110,22 @@ impl Reader {
     /// Takes bytes that were received.
     pub fn push(&mut self, data: Bytes) {
         self.input.push(data);
+    }
+
+    /// Takes a copy of bytes that were received where they cannot stay, for a caller whose connections share one buffer:
+    /// what a message waits for is put where it belongs at once, the rest together. No more memory than that is kept.
+    pub fn copy(&mut self, mut data: &[u8]) {
+        if self.input.is_empty()
+            && let Some(current) = &mut self.current
+            && let Some(stream) = self.streams.get_mut(current.csid)
+        {
+            let (piece, rest) = data.split_at_checked(current.left).unwrap_or((data, &[]));
+            append(&mut stream.partial, piece, stream.header.length as usize, self.limits);
+            current.left = current.left.saturating_sub(piece.len());
+            self.input.pass(piece.len());
+            data = rest;
+        }
+        self.input.push(Bytes::copy_from_slice(data));
     }
 
     /// Room to receive in, behind all that came before: at least `least` bytes of it. To be appended to and nothing else.
