@@ -105,6 +105,15 @@ impl Writer {
         }
         let mut left = payload.clone();
         while left.len() > size {
+            let behind = left.len().saturating_sub(size);
+            if behind < SHARE_FROM {
+                // The last of it is copied, so that this is the last piece that is shared.
+                left.truncate(size);
+                out.push(left);
+                out.copy(&between);
+                out.copy(payload.get(payload.len().saturating_sub(behind)..).unwrap_or_default());
+                return true;
+            }
             out.push(left.split_to(size));
             out.copy(&between);
         }
