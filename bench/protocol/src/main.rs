@@ -14,8 +14,8 @@
 //! into, moving what is left of the read before, putting messages together until there is no whole one left. What
 //! the read itself does, which is the kernel's copy of up to 64 KiB into that room, is left out, for all three alike. It
 //! leaves its bytes hot in the cache. Each reads as its users do: `scuffle-rtmp` into the `BytesMut` that it parses in
-//! place, `rml_rtmp` into a buffer from which it copies, `segue-proto` into its reader's room (and, in a line of its
-//! own, slices of their own size that are pushed). Room for 64 KiB at once is more than the sessions of the other two
+//! place, `rml_rtmp` into a buffer from which it copies, `segue-proto` into its reader's room (and, "copied", into a
+//! buffer that connections share and from which the reader copies, as Segue's server does for the sake of memory). Room for 64 KiB at once is more than the sessions of the other two
 //! give themselves, 4096 bytes, and suits them better. The second pair of figures has the kernel's copy in it: one
 //! more copy of every byte, the same for all.
 //!
