@@ -85,7 +85,10 @@ impl Input {
     /// The first bytes that lie together; none if there are none at all.
     #[inline]
     pub(super) fn front(&self) -> &[u8] {
-        self.slices.front().map_or_else(|| self.received(), |front| front)
+        match self.slices.front() {
+            Some(front) => front,
+            None => self.received(),
+        }
     }
 
     /// The first bytes, as many as are there and fit, without taking them.
