@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use segue_proto::Moment;
@@ -298,8 +297,7 @@ impl Reactor {
                         more = false;
                     }
                     Ok(n) => {
-                        // A copy of its own size: what the log keeps of it must not keep a whole buffer.
-                        let data = Bytes::copy_from_slice(self.buffer.get(..n).unwrap_or_default());
+                        let data = self.buffer.get(..n).unwrap_or_default();
                         self.shard.received(conn, data, self.clock.now());
                         continue;
                     }

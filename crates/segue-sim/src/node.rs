@@ -172,7 +172,7 @@ impl Node {
 
     pub(crate) fn received(&mut self, conn: NodeConn, data: Bytes, now: Moment) {
         let stale = self.stale.as_mut().map(|stale| stale.read(conn, &data)).unwrap_or_default();
-        self.shard.received(conn, data, now);
+        self.shard.received(conn, &data, now);
         self.shard.pass(now);
         self.write_stale(conn, stale, now);
         self.record();

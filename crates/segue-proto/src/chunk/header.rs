@@ -60,17 +60,15 @@ impl Format {
         );
         match self {
             Self::Full { timestamp, length, type_id, stream_id } => {
-                out.put_u24(timestamp.as_millis().min(EXTENDED));
-                out.put_u24(length);
-                out.put([type_id]);
-                out.put(stream_id.0.to_le_bytes());
+                let ([a, b, c], [d, e, f]) = (u24(timestamp.as_millis().min(EXTENDED)), u24(length));
+                let [g, h, i, j] = stream_id.0.to_le_bytes();
+                out.put([a, b, c, d, e, f, type_id, g, h, i, j]);
             }
             Self::SameStream { delta, length, type_id } => {
-                out.put_u24(delta.min(EXTENDED));
-                out.put_u24(length);
-                out.put([type_id]);
+                let ([a, b, c], [d, e, f]) = (u24(delta.min(EXTENDED)), u24(length));
+                out.put([a, b, c, d, e, f, type_id]);
             }
-            Self::SameLength { delta } => out.put_u24(delta.min(EXTENDED)),
+            Self::SameLength { delta } => out.put(u24(delta.min(EXTENDED))),
             Self::Same { .. } => {}
         }
         if let Some(extended) = self.extended() {
@@ -88,6 +86,7 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
+    #[inline]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         // No header is longer than the longest.
         if let Some(to) = self.bytes.get_mut(self.len..).and_then(|free| free.first_chunk_mut()) {
@@ -95,11 +94,12 @@ impl Encoded {
             self.len = self.len.saturating_add(N);
         }
     }
+}
 
-    fn put_u24(&mut self, n: u32) {
-        let [_, a, b, c] = n.to_be_bytes();
-        self.put([a, b, c]);
-    }
+/// The low 24 bits.
+const fn u24(n: u32) -> [u8; 3] {
+    let [_, bytes @ ..] = n.to_be_bytes();
+    bytes
 }
 
 impl std::ops::Deref for Encoded {
@@ -116,6 +116,7 @@ pub(super) const fn extended(ms: u32) -> Option<u32> {
 }
 
 /// The basic header, in its shortest form (5.3.1.1).
+#[inline]
 pub(super) fn basic(format: u8, csid: ChunkStreamId) -> Encoded {
     let mut out = Encoded::default();
     let format = format << 6;
@@ -145,6 +146,24 @@ pub(super) struct Header {
 
 state::plain!(struct Header { timestamp, length, type_id, stream_id, delta, extended } if |header| header.length <= Message::MAX_PAYLOAD as u32);
 
+impl Header {
+    /// What is in force before the first.
+    pub(super) const NONE: Self = Self {
+        timestamp: Timestamp::ZERO,
+        length: 0,
+        type_id: 0,
+        stream_id: MessageStreamId::CONTROL,
+        delta: 0,
+        extended: false,
+    };
+
+    /// The whole of the header that continues a message with this one on `csid`, if it is one byte.
+    pub(super) fn short_continuation(&self, csid: ChunkStreamId) -> Option<u8> {
+        let Encoded { bytes: [first, ..], len: 1 } = basic(3, csid) else { return None };
+        (!self.extended).then_some(first)
+    }
+}
+
 /// Why there is nothing to return now.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -160,6 +179,7 @@ impl From<Error> for Stop {
 }
 
 /// Takes format and chunk stream (5.3.1.1).
+#[inline]
 pub(super) fn take_basic(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
     let [first] = take(r)?;
     let id = match first & 0x3F {
@@ -172,6 +192,7 @@ pub(super) fn take_basic(r: &mut &[u8]) -> Result<(u8, ChunkStreamId), Stop> {
 }
 
 /// Takes the rest of the header of a chunk that starts a message (5.3.1.2, 5.3.1.3). `last` is the header in force.
+#[inline]
 pub(super) fn take_message(
     format: u8,
     csid: ChunkStreamId,
@@ -231,11 +252,11 @@ fn before_first(format: u8, csid: ChunkStreamId) -> Result<Header, Error> {
     if format != 1 || csid != csid::CONTROL {
         return Err(NO_FULL_HEADER);
     }
-    let stream_id = MessageStreamId::CONTROL;
-    Ok(Header { timestamp: Timestamp::ZERO, length: 0, type_id: 0, stream_id, delta: 0, extended: false })
+    Ok(Header::NONE)
 }
 
 /// Takes the rest of the header of a chunk that continues a message. Only format 3 can: others would mix two messages.
+#[inline]
 pub(super) fn take_continuation(format: u8, header: Header, r: &mut &[u8]) -> Result<(), Stop> {
     if format != 3 {
         return Err(
@@ -247,6 +268,7 @@ pub(super) fn take_continuation(format: u8, header: Header, r: &mut &[u8]) -> Re
 }
 
 /// What `field` says, and whether it was said in an extended timestamp.
+#[inline]
 fn take_extended(field: u32, r: &mut &[u8]) -> Result<(u32, bool), Stop> {
     if field < EXTENDED { Ok((field, false)) } else { Ok((u32::from_be_bytes(take(r)?), true)) }
 }
@@ -268,12 +290,14 @@ fn skip_repeated(header: Header, r: &mut &[u8]) -> Result<bool, Stop> {
     Ok(true)
 }
 
+#[inline]
 fn take<const N: usize>(r: &mut &[u8]) -> Result<[u8; N], Stop> {
     let (bytes, rest) = r.split_first_chunk().ok_or(Stop::Starved)?;
     *r = rest;
     Ok(*bytes)
 }
 
+#[inline]
 fn take_u24(r: &mut &[u8]) -> Result<u32, Stop> {
     let [a, b, c] = take(r)?;
     Ok(u32::from_be_bytes([0, a, b, c]))

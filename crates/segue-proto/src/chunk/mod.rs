@@ -14,6 +14,7 @@
 mod budget;
 mod frame;
 mod header;
+mod input;
 mod reader;
 mod table;
 mod writer;

@@ -16,16 +16,57 @@ use crate::timestamp::Timestamp;
 /// Small ones, so that the limits are met.
 const LIMITS: Limits = Limits { max_message: 2000, max_partials: 3, max_partial_bytes: 3000 };
 
+/// How a reader gets its bytes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Feed {
+    Pushed,
+    Copied,
+    /// In its own room, of so many bytes each.
+    InRoom(usize),
+    /// Now this way, now that.
+    InTurns,
+}
+
+impl Feed {
+    fn give(self, reader: &mut Reader, turn: usize, piece: &[u8]) {
+        match self {
+            // A copy, as a new read buffer is one: the pieces are not one slice.
+            Self::Pushed => reader.push(Bytes::copy_from_slice(piece)),
+            Self::Copied => reader.copy(piece),
+            Self::InRoom(fresh) => reader.room(piece.len(), fresh).extend_from_slice(piece),
+            Self::InTurns => {
+                let ways =
+                    [Self::InRoom(64), Self::Copied, Self::InRoom(300), Self::InRoom(64), Self::Pushed];
+                ways[turn % ways.len()].give(reader, turn, piece);
+            }
+        }
+    }
+}
+
+fn feed() -> impl Strategy<Value = Feed> {
+    let ways =
+        [Feed::Pushed, Feed::Copied, Feed::InRoom(1), Feed::InRoom(500), Feed::InRoom(9000), Feed::InTurns];
+    prop::sample::select(ways.to_vec())
+}
+
 /// Reads `bytes` cut to pieces of these sizes, over and over.
 fn read_split(limits: Limits, bytes: &Bytes, sizes: &[usize]) -> (Vec<Message>, Option<Error>, u64) {
+    read_fed(Feed::Pushed, limits, bytes, sizes)
+}
+
+fn read_fed(
+    feed: Feed,
+    limits: Limits,
+    bytes: &Bytes,
+    sizes: &[usize],
+) -> (Vec<Message>, Option<Error>, u64) {
     let mut reader = Reader::new(limits);
     let (mut messages, mut left) = (Vec::new(), bytes.clone());
     let mut received = 0;
-    for size in sizes.iter().cycle() {
+    for (turn, size) in sizes.iter().cycle().enumerate() {
         let piece = left.split_to((*size).min(left.len()));
         received += piece.len();
-        // A copy, as a new read buffer is one: the pieces are not one slice.
-        reader.push(Bytes::copy_from_slice(&piece));
+        feed.give(&mut reader, turn, &piece);
         let (more, end) = drain_reader(&mut reader);
         messages.extend(more);
         assert!(reader.buffered() <= 4 * received && reader.buffered() <= 4 * limits.max_partial_bytes);
@@ -98,9 +139,9 @@ fn sent() -> impl Strategy<Value = Sent> {
 
 proptest! {
     #[test]
-    fn any_split_of_anything_reads_the_same(bytes in hostile(), sizes in split()) {
+    fn any_split_of_anything_reads_the_same(bytes in hostile(), sizes in split(), feed in feed()) {
         let whole = read_split(LIMITS, &bytes, &[usize::MAX]);
-        prop_assert_eq!(read_split(LIMITS, &bytes, &sizes), whole);
+        prop_assert_eq!(read_fed(feed, LIMITS, &bytes, &sizes), whole);
     }
 
     #[test]
@@ -117,6 +158,7 @@ proptest! {
         messages in vec((chunk_stream(), 3..40_u8, 0..3_u32, timestamp(), vec(any::<u8>(), 0..400)), 1..12),
         chunk_sizes in vec(prop_oneof![1..8_u32, 100..150_u32, Just(60_000), Just(MAX_CHUNK_SIZE)], 1..4),
         sizes in split(),
+        feed in feed(),
     ) {
         let headers = if compressed { Headers::Compressed } else { Headers::Absolute };
         let (mut writer, mut out, mut written) = (Writer::new(headers), OutQueue::new(), Vec::new());
@@ -128,7 +170,8 @@ proptest! {
             prop_assert!(writer.write(csid, written.last().unwrap(), &mut out));
         }
         let bytes = drain(&mut out);
-        prop_assert_eq!(read_split(Limits::PUBLISHING, &bytes, &sizes), (written, None, bytes.len() as u64));
+        let read = read_fed(feed, Limits::PUBLISHING, &bytes, &sizes);
+        prop_assert_eq!(read, (written, None, bytes.len() as u64));
     }
 
     #[test]
@@ -137,6 +180,7 @@ proptest! {
         repeats in any::<bool>(),
         chunk_size in 1..200_usize,
         sizes in split(),
+        feed in feed(),
     ) {
         let mut bytes = Vec::new();
         let set = Bytes::copy_from_slice(&(chunk_size as u32).to_be_bytes());
@@ -181,7 +225,7 @@ proptest! {
             wanted.push(message(9, 1, timestamp, payload));
         }
         let bytes = Bytes::from(bytes);
-        let read = read_split(Limits::PUBLISHING, &bytes, &sizes);
+        let read = read_fed(feed, Limits::PUBLISHING, &bytes, &sizes);
         prop_assert_eq!(read, (wanted, None, bytes.len() as u64));
     }
 }

@@ -2,13 +2,14 @@
 //! received, within [`Limits`]. Set Chunk Size and Abort take effect here, in their place among the chunks; every other
 //! message is handed on.
 
-use std::collections::VecDeque;
+use std::hint::black_box;
 
-use bytes::{Buf, Bytes};
+use bytes::{Bytes, BytesMut};
 
 use super::budget::{Budget, CONTROL_COST};
 use super::header::{Header, MAX_HEADER, Stop, take_basic, take_continuation, take_message};
-use super::table::Table;
+use super::input::Input;
+use super::table::{ChunkStream, Table};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
 use crate::error::Error;
 use crate::message::{ChunkStreamId, Message, type_id};
@@ -40,7 +41,8 @@ impl Limits {
 
 /// Puts messages together from chunks. Plain data.
 ///
-/// [`push`](Self::push) what was received, then call [`next`](Self::next) until it has no more.
+/// [`push`](Self::push) what was received, have it [`copied`](Self::copy), or receive it in the reader's own
+/// [`room`](Self::room), then call [`next`](Self::next) until it has no more.
 #[derive(Clone, Debug)]
 pub struct Reader {
     limits: Limits,
@@ -49,6 +51,8 @@ pub struct Reader {
     streams: Table,
     /// The chunk whose payload is arriving.
     current: Option<Current>,
+    /// The header of the last message that came to its end.
+    ended: Header,
     /// Chunk streams with a message that takes more chunks than came.
     partials: usize,
     /// What counts against [`Limits::max_partial_bytes`].
@@ -76,6 +80,7 @@ impl Reader {
             input: Input::new(),
             streams: Table::new(),
             current: None,
+            ended: Header::NONE,
             partials: 0,
             partial_bytes: 0,
             consumed: 0,
@@ -107,6 +112,30 @@ impl Reader {
         self.input.push(data);
     }
 
+    /// Takes a copy of bytes that were received where they cannot stay, for a caller whose connections share one buffer:
+    /// what a message waits for is put where it belongs at once, the rest together. No more memory than that is kept.
+    pub fn copy(&mut self, mut data: &[u8]) {
+        if self.input.is_empty()
+            && let Some(current) = &mut self.current
+            && let Some(stream) = self.streams.get_mut(current.csid)
+        {
+            let (piece, rest) = data.split_at_checked(current.left).unwrap_or((data, &[]));
+            append(&mut stream.partial, piece, stream.header.length as usize, self.limits);
+            current.left = current.left.saturating_sub(piece.len());
+            self.input.pass(piece.len());
+            data = rest;
+        }
+        self.input.push(Bytes::copy_from_slice(data));
+    }
+
+    /// Room to receive in, behind all that came before: at least `least` bytes of it. To be appended to and nothing else.
+    ///
+    /// What lies there together is shared and not copied, so a message in one chunk costs no copy however many reads
+    /// bring it. Where there is no room left, `fresh` bytes are made; what messages of the old room live on keeps it.
+    pub fn room(&mut self, least: usize, fresh: usize) -> &mut BytesMut {
+        self.input.room(least, fresh)
+    }
+
     /// The next whole message, or `None` until more is pushed.
     ///
     /// # Errors
@@ -118,7 +147,10 @@ impl Reader {
             return Err(error.clone());
         }
         match self.advance() {
-            Ok(message) => Ok(Some(message)),
+            Ok(payload) => {
+                let Header { timestamp, type_id, stream_id, .. } = self.ended;
+                Ok(Some(Message { type_id, stream_id, timestamp, payload }))
+            }
             Err(Stop::Starved) => Ok(None),
             Err(Stop::Failed(error)) => {
                 self.failed = Some(error.clone());
@@ -134,8 +166,8 @@ impl Reader {
     }
 
     /// Bytes that were pushed and not yet taken.
-    pub const fn waiting(&self) -> usize {
-        self.input.len
+    pub fn waiting(&self) -> usize {
+        self.input.len()
     }
 
     /// Bytes allocated for incomplete messages.
@@ -144,114 +176,172 @@ impl Reader {
         self.streams.iter().map(|(_, stream)| stream.partial.capacity()).sum()
     }
 
-    /// Works through the input up to the end of a message that is handed on.
-    fn advance(&mut self) -> Result<Message, Stop> {
+    /// Works through the input up to the end of a message that is handed on, with the header `ended`: its payload.
+    #[inline]
+    fn advance(&mut self) -> Result<Bytes, Stop> {
         loop {
-            let current = match self.current {
-                Some(current) => current,
-                None => self.begin_chunk()?,
+            let payload = match self.current {
+                Some(current) => self.payload(current)?,
+                None => self.chunk()?,
             };
-            let Some(message) = self.payload(current)? else { continue };
-            match message.type_id {
-                type_id::SET_CHUNK_SIZE => self.chunk_size = chunk_size(&message.payload)?,
-                type_id::ABORT => self.abort(&message.payload)?,
-                _ => return Ok(message),
+            let Some(payload) = payload else { continue };
+            match self.ended.type_id {
+                type_id::SET_CHUNK_SIZE => self.chunk_size = chunk_size(&payload)?,
+                type_id::ABORT => self.abort(&payload)?,
+                _ => return Ok(payload),
             }
             self.budget.spend(CONTROL_COST)?;
         }
     }
 
-    /// Takes a chunk header, once all of it is there, and makes its chunk the current one.
-    fn begin_chunk(&mut self) -> Result<Current, Stop> {
-        let mut peeked = [0; MAX_HEADER];
-        let mut head = match self.input.slices.front() {
-            Some(front) if front.len() >= MAX_HEADER => front,
-            _ => self.input.peek(&mut peeked),
-        };
+    /// Takes a chunk: its header, once all of it is there, and its payload, as much as is there. `Some` when it completes
+    /// its message.
+    #[inline]
+    fn chunk(&mut self) -> Result<Option<Bytes>, Stop> {
+        let mut peeked;
+        let front = self.input.front();
+        let mut head = front;
+        if front.len() < MAX_HEADER {
+            peeked = [0; MAX_HEADER];
+            head = self.input.peek(&mut peeked);
+        }
         let available = head.len();
         let (format, csid) = take_basic(&mut head)?;
-        let known = self.streams.get(csid);
-        let header = match known {
+        let known = self.streams.get_mut(csid);
+        let (header, received) = match &known {
             Some(stream) if !stream.partial.is_empty() => {
                 take_continuation(format, stream.header, &mut head)?;
-                stream.header
+                (stream.header, stream.partial.len())
             }
-            _ => take_message(format, csid, known.map(|stream| stream.header), &mut head)?,
+            _ => {
+                let last = known.as_ref().map(|stream| stream.header);
+                (take_message(format, csid, last, &mut head)?, 0)
+            }
         };
         let header_len = available.saturating_sub(head.len());
-
-        let received = known.map_or(0, |stream| stream.partial.len());
         let length = header.length as usize;
         let size = length.saturating_sub(received).min(self.chunk_size as usize);
-        if known.is_none() && self.streams.len() >= MAX_CHUNK_STREAMS {
-            return Err(Error::LimitExceeded("too many chunk streams").into());
-        }
+        // The next header lies where no cache line is fetched by itself: this fetches it, behind what is done meanwhile.
+        black_box(front.get(header_len.saturating_add(size)).copied());
+
+        let begins = received == 0 && size < length;
         if header.length > self.limits.max_message {
             return Err(Error::LimitExceeded("message too long").into());
         }
         if size > self.limits.max_partial_bytes.saturating_sub(self.partial_bytes) {
             return Err(Error::LimitExceeded("too many bytes in incomplete messages").into());
         }
-        if received == 0 && size < length {
-            if self.partials >= self.limits.max_partials {
-                return Err(Error::LimitExceeded("too many incomplete messages").into());
-            }
+        if begins && self.partials >= self.limits.max_partials {
+            return Err(Error::LimitExceeded("too many incomplete messages").into());
+        }
+        if let Some(stream) = known {
+            stream.header = header;
+        } else if self.streams.len() < MAX_CHUNK_STREAMS {
+            self.streams.insert(csid, ChunkStream { header, partial: Vec::new() });
+        } else {
+            return Err(Error::LimitExceeded("too many chunk streams").into());
+        }
+        let whole = size == length;
+        if whole && let Some(payload) = self.input.share(header_len, length) {
+            self.ended = header;
+            self.end_chunk()?;
+            return Ok(Some(payload));
+        }
+        self.input.skip(header_len);
+        self.partial_bytes = self.partial_bytes.saturating_add(size);
+        if begins {
             self.partials = self.partials.saturating_add(1);
         }
-        self.partial_bytes = self.partial_bytes.saturating_add(size);
-        self.streams.set_header(csid, header);
-        self.input.skip(header_len);
-        let current = Current { csid, left: size, whole: size == length };
-        self.current = Some(current);
-        Ok(current)
+        self.payload(Current { csid, left: size, whole })
     }
 
-    /// Takes the current chunk's payload, as much as is there; `Some` when it completes its message.
-    fn payload(&mut self, mut current: Current) -> Result<Option<Message>, Stop> {
+    /// Takes the current chunk's payload, as much as is there; `Some` when it completes its message, of header
+    /// `ended`.
+    fn payload(&mut self, mut current: Current) -> Result<Option<Bytes>, Stop> {
         let Some(stream) = self.streams.get_mut(current.csid) else {
             return Err(Error::Misuse("chunk without its chunk stream").into());
         };
         let header = stream.header;
         let length = header.length as usize;
         let payload = if current.left == length
-            && let Some(payload) = self.input.share(length)
+            && let Some(payload) = self.input.share(0, length)
         {
             // All of the message is in one slice: it is shared as it came.
+            self.end_chunk()?;
             payload
+        } else if self.input.will_have(current.left) {
+            // The chunk waits for its end where it is received.
+            self.current = Some(current);
+            return Err(Stop::Starved);
         } else {
             while current.left > 0 {
-                let taken = match self.input.front_up_to(current.left) {
-                    Some(piece) => {
-                        append(&mut stream.partial, piece, length, self.limits);
-                        piece.len()
-                    }
-                    None => {
-                        self.current = Some(current);
-                        return Err(Stop::Starved);
-                    }
-                };
+                let front = self.input.front();
+                let piece = front.get(..current.left).unwrap_or(front);
+                if piece.is_empty() {
+                    self.current = Some(current);
+                    return Err(Stop::Starved);
+                }
+                append(&mut stream.partial, piece, length, self.limits);
+                let taken = piece.len();
                 self.input.skip(taken);
                 current.left = current.left.saturating_sub(taken);
             }
-            if stream.partial.len() < length {
-                self.end_chunk()?;
-                return Ok(None);
+            self.end_chunk()?;
+            self.run(current.csid)?;
+            match self.streams.get_mut(current.csid) {
+                Some(stream) if stream.partial.len() == length => {
+                    Bytes::from(std::mem::take(&mut stream.partial))
+                }
+                _ => return Ok(None),
             }
-            Bytes::from(std::mem::take(&mut stream.partial))
         };
-        self.end_chunk()?;
         self.partial_bytes = self.partial_bytes.saturating_sub(length);
         if !current.whole {
             self.partials = self.partials.saturating_sub(1);
         }
-        let Header { timestamp, type_id, stream_id, .. } = header;
-        Ok(Some(Message { type_id, stream_id, timestamp, payload }))
+        self.ended = header;
+        Ok(Some(payload))
+    }
+
+    /// Takes the chunks that continue the message on `csid`, as long as nothing else stands between them and they are
+    /// whole: what [`begin_chunk`](Self::begin_chunk) and [`payload`](Self::payload) do, with less to look at. Where
+    /// anything is out of the ordinary it stops, and leaves it to them.
+    fn run(&mut self, csid: ChunkStreamId) -> Result<(), Error> {
+        let Some(stream) = self.streams.get_mut(csid) else { return Ok(()) };
+        let ChunkStream { header, partial } = stream;
+        let length = header.length as usize;
+        let Some(start) =
+            header.short_continuation(csid).filter(|_| header.length <= self.limits.max_message)
+        else {
+            return Ok(());
+        };
+        let front = self.input.front();
+        let (mut rest, mut ended) = (front, Ok(()));
+        while let Some((first, behind)) = rest.split_first() {
+            let size = length.saturating_sub(partial.len()).min(self.chunk_size as usize);
+            let free = self.limits.max_partial_bytes.saturating_sub(self.partial_bytes);
+            let Some((piece, behind)) = behind.split_at_checked(size) else { break };
+            if *first != start || size == 0 || size > free {
+                break;
+            }
+            append(partial, piece, length, self.limits);
+            self.partial_bytes = self.partial_bytes.saturating_add(size);
+            rest = behind;
+            ended = self.budget.chunk(1_u64.saturating_add(size as u64));
+            if ended.is_err() {
+                break;
+            }
+        }
+        let taken = front.len().saturating_sub(rest.len());
+        self.input.skip(taken);
+        self.consumed = self.input.taken();
+        ended
     }
 
     fn end_chunk(&mut self) -> Result<(), Error> {
         self.current = None;
-        let bytes = self.input.taken.saturating_sub(self.consumed);
-        self.consumed = self.input.taken;
+        let bytes = self.input.taken().saturating_sub(self.consumed);
+        self.consumed = self.input.taken();
         self.budget.chunk(bytes)
     }
 
@@ -281,6 +371,7 @@ impl State for Reader {
             input,
             streams,
             current,
+            ended: _,
             partials: _,
             partial_bytes: _,
             consumed,
@@ -333,7 +424,7 @@ impl Reader {
         current
             && self.streams.len() <= MAX_CHUNK_STREAMS
             && (1..=MAX_CHUNK_SIZE).contains(&self.chunk_size)
-            && self.consumed <= self.input.taken
+            && self.consumed <= self.input.taken()
     }
 }
 
@@ -353,98 +444,23 @@ const SMALL: usize = 16 << 10;
 /// with that has said nothing of itself.
 const STRICT: usize = 1 << 20;
 
-/// Appends `slice` to a message of `length` bytes. Memory grows by doubling with what was received; in a reader of more
-/// than [`STRICT`] bytes to four times of that at once while it is [`SMALL`]; and never past the message.
+/// So many bytes are copied at once: some processors are several times slower where a longer copy's two addresses lie
+/// unluckily in their pages.
+const COPY: usize = 4096;
+
+/// Appends `slice` to a message of `length` bytes. Memory grows by doubling with what was received, in a reader of more
+/// than [`STRICT`] bytes from twice the first slice on, and to four times while it is [`SMALL`]; never past the message.
 fn append(partial: &mut Vec<u8>, slice: &[u8], length: usize, limits: Limits) {
     let needed = partial.len().saturating_add(slice.len());
     if needed > partial.capacity() {
-        let ahead = needed < SMALL && limits.max_partial_bytes > STRICT;
-        let grown = if ahead { needed.saturating_mul(4) } else { partial.capacity().saturating_mul(2) };
+        let grown = match limits.max_partial_bytes > STRICT {
+            true if needed < SMALL => needed.saturating_mul(4),
+            true if partial.is_empty() => needed.saturating_mul(2),
+            _ => partial.capacity().saturating_mul(2),
+        };
         partial.reserve_exact(grown.max(needed).min(length).saturating_sub(partial.len()));
     }
-    partial.extend_from_slice(slice);
-}
-
-/// What was pushed and not yet taken.
-#[derive(Clone, Debug)]
-struct Input {
-    /// None is empty.
-    slices: VecDeque<Bytes>,
-    len: usize,
-    /// All bytes ever taken.
-    taken: u64,
-}
-
-impl Input {
-    const fn new() -> Self {
-        Self { slices: VecDeque::new(), len: 0, taken: 0 }
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if !data.is_empty() {
-            self.len = self.len.saturating_add(data.len());
-            self.slices.push_back(data);
-        }
-    }
-
-    /// The first bytes, as many as are there and fit, without taking them.
-    fn peek<'a>(&self, into: &'a mut [u8; MAX_HEADER]) -> &'a [u8] {
-        let mut len = 0;
-        for slice in &self.slices {
-            let Some(free) = into.get_mut(len..).filter(|free| !free.is_empty()) else { break };
-            let n = slice.len().min(free.len());
-            free.iter_mut().zip(slice).for_each(|(to, from)| *to = *from);
-            len = len.saturating_add(n);
-        }
-        into.get(..len).unwrap_or_default()
-    }
-
-    /// What the first slice holds, at most `n` bytes, without taking it.
-    fn front_up_to(&self, n: usize) -> Option<&[u8]> {
-        let front = self.slices.front()?;
-        Some(front.get(..n).unwrap_or(front))
-    }
-
-    /// Drops the first `n` bytes.
-    fn skip(&mut self, mut n: usize) {
-        self.took(n.min(self.len));
-        while let Some(front) = self.slices.front_mut() {
-            if n < front.len() {
-                return front.advance(n);
-            }
-            n = n.saturating_sub(front.len());
-            self.slices.pop_front();
-        }
-    }
-
-    /// Takes the first `n` bytes, if they are all in one slice.
-    fn share(&mut self, n: usize) -> Option<Bytes> {
-        if n == 0 {
-            return Some(Bytes::new());
-        }
-        let front = self.slices.front_mut().filter(|front| front.len() >= n)?;
-        let taken = if front.len() > n { front.split_to(n) } else { self.slices.pop_front()? };
-        self.took(n);
-        Some(taken)
-    }
-
-    fn took(&mut self, n: usize) {
-        self.len = self.len.saturating_sub(n);
-        self.taken = self.taken.saturating_add(n as u64);
-    }
-}
-
-/// As one slice.
-impl State for Input {
-    fn save(&self, to: &mut Vec<u8>) {
-        self.taken.save(to);
-        self.len.save(to);
-        self.slices.iter().for_each(|slice| to.extend_from_slice(slice));
-    }
-
-    fn restore(from: &mut &[u8]) -> Result<Self, RestoreError> {
-        let mut input = Self { taken: u64::restore(from)?, ..Self::new() };
-        input.push(Bytes::restore(from)?);
-        Ok(input)
+    for piece in slice.chunks(COPY) {
+        partial.extend_from_slice(piece);
     }
 }

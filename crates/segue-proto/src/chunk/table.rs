@@ -38,10 +38,12 @@ impl Table {
         self.short.len().saturating_add(self.long.len())
     }
 
+    #[inline]
     fn place(&self, csid: ChunkStreamId) -> Option<usize> {
         usize::from(*self.places.get(csid.as_u32() as usize)?).checked_sub(1)
     }
 
+    #[inline]
     pub(super) fn get(&self, csid: ChunkStreamId) -> Option<&ChunkStream> {
         match self.place(csid) {
             Some(place) => self.short.get(place).map(|(_, stream)| stream),
@@ -49,6 +51,7 @@ impl Table {
         }
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, csid: ChunkStreamId) -> Option<&mut ChunkStream> {
         match self.place(csid) {
             Some(place) => self.short.get_mut(place).map(|(_, stream)| stream),
@@ -56,16 +59,8 @@ impl Table {
         }
     }
 
-    /// Sets the header in force, of a new chunk stream too.
-    pub(super) fn set_header(&mut self, csid: ChunkStreamId, header: Header) {
-        match self.get_mut(csid) {
-            Some(stream) => stream.header = header,
-            None => self.insert(csid, ChunkStream { header, partial: Vec::new() }),
-        }
-    }
-
     /// Adds one that is not there.
-    fn insert(&mut self, csid: ChunkStreamId, stream: ChunkStream) {
+    pub(super) fn insert(&mut self, csid: ChunkStreamId, stream: ChunkStream) {
         match self.places.get_mut(csid.as_u32() as usize) {
             Some(place) => {
                 self.short.push((csid, stream));

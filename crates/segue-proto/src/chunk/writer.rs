@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use super::header::{EXTENDED, Format};
 use super::{DEFAULT_CHUNK_SIZE, MAX_CHUNK_SIZE};
@@ -99,14 +99,22 @@ impl Writer {
             return true;
         }
         let between = format.between(csid);
+        if size < SHARE_FROM {
+            out.copy_cut(payload, size, &between);
+            return true;
+        }
         let mut left = payload.clone();
         while left.len() > size {
-            if size < SHARE_FROM {
-                out.copy(left.get(..size).unwrap_or_default());
-                left.advance(size);
-            } else {
-                out.push(left.split_to(size));
+            let behind = left.len().saturating_sub(size);
+            if behind < SHARE_FROM {
+                // The last of it is copied, so that this is the last piece that is shared.
+                left.truncate(size);
+                out.push(left);
+                out.copy(&between);
+                out.copy(payload.get(payload.len().saturating_sub(behind)..).unwrap_or_default());
+                return true;
             }
+            out.push(left.split_to(size));
             out.copy(&between);
         }
         out.push(left);

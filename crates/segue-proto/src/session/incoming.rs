@@ -39,6 +39,11 @@ impl Incoming {
         self.reader.push(data);
     }
 
+    /// See [`Reader::copy`].
+    pub(super) fn copy(&mut self, data: &[u8]) {
+        self.reader.copy(data);
+    }
+
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.reader.set_limits(limits);
     }

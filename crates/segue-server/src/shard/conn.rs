@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use segue_proto::caps::Announce;
 use segue_proto::log::{ConnId, Start};
 use segue_proto::message::MessageStreamId;
@@ -96,11 +95,11 @@ impl Conn {
         self.client.as_ref().map_or(Announce::NONE, |client| client.announce)
     }
 
-    pub(super) fn received(&mut self, core: &mut Core, data: Bytes, now: Moment) {
+    pub(super) fn received(&mut self, core: &mut Core, data: &[u8], now: Moment) {
         if self.deaf || self.is_gone() {
             return;
         }
-        self.session.receive(data, now);
+        self.session.receive_copy(data, now);
         self.events(core, now);
     }
 

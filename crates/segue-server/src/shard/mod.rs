@@ -19,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use segue_proto::Moment;
 use segue_proto::log::ConnId;
 use segue_proto::outqueue::OutQueue;
@@ -171,8 +170,9 @@ impl Shard {
         id
     }
 
-    /// Bytes came from the peer.
-    pub fn received(&mut self, conn: ConnId, data: Bytes, now: Moment) {
+    /// Bytes came from the peer. They are copied: a driver reads for all connections into one buffer, and what the log
+    /// keeps of them must not keep more than their own size.
+    pub fn received(&mut self, conn: ConnId, data: &[u8], now: Moment) {
         self.with(number(conn), |conn, core| conn.received(core, data, now));
     }
 

@@ -525,7 +525,7 @@ fn what_a_leg_sent_after_the_claim_passed_is_not_confirmed() {
         // In one pass, and the new leg first: the old one is fenced before it knows.
         for conn in [new, old] {
             while let Some(bytes) = w.client(conn).session.out().pop() {
-                w.shard.received(conn, bytes, w.now);
+                w.shard.received(conn, &bytes, w.now);
             }
         }
         w.run();

@@ -233,7 +233,7 @@ impl World {
                 let out = client.session.out();
                 while let Some(bytes) = out.pop() {
                     if !client.left {
-                        self.shard.received(*conn, bytes, self.now);
+                        self.shard.received(*conn, &bytes, self.now);
                     }
                     moved = true;
                 }

@@ -275,15 +275,27 @@ impl Session {
 
     /// Takes bytes from the connection, in any split.
     pub fn receive(&mut self, data: Bytes, now: Moment) {
+        match self.phase {
+            Phase::Handshake { .. } | Phase::Rejected => self.receive_copy(&data, now),
+            _ => {
+                self.now = now;
+                self.reader.tick(now);
+                self.reader.push(data);
+            }
+        }
+    }
+
+    /// Takes a copy of bytes from the connection, which then stand nowhere else: see [`Reader::copy`](crate::chunk::Reader::copy).
+    pub fn receive_copy(&mut self, data: &[u8], now: Moment) {
         self.now = now;
         self.reader.tick(now);
         match &mut self.phase {
             Phase::Handshake { machine, input } => {
                 machine.tick((now.as_micros() / 1000) as u32);
-                input.extend_from_slice(&data);
+                input.extend_from_slice(data);
             }
             Phase::Rejected => {}
-            _ => self.reader.push(data),
+            _ => self.reader.copy(data),
         }
     }
 
