@@ -83,17 +83,20 @@ impl Publisher {
         self.last_url = leg.url.clone();
         self.accepted += 1;
         let (start, skipped) = (leg.start, leg.cursor.skipped);
+        // The old connection's tail, if the new one begins so early that it has that, too.
+        let mut covered = None;
         let left = match old.and_then(|old| self.legs.get_mut(&old)) {
             Some(old) => {
                 old.phase = Phase::Leaving;
                 old.progress = now;
+                covered = old.covered.then(|| old.owes(&self.replay, true, now));
                 Some(super::accounts::Left::of(old, true))
             }
             None => self.left.take(),
         };
         let from = self.needed.take().or(left.as_ref().and_then(|left| left.end)).unwrap_or(start);
         if let Some(leg) = self.legs.get_mut(&conn) {
-            leg.owed = from;
+            leg.owed = covered.filter(|tail| tail.serial < from.serial).unwrap_or(from);
         }
         let gap = start.index.saturating_sub(from.index).saturating_sub(from.skipped) + skipped;
         self.missing += gap;
