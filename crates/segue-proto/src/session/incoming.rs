@@ -34,14 +34,20 @@ impl Incoming {
     }
 
     pub(super) fn push(&mut self, data: Bytes) {
-        let waits = self.waiting() > 0 || self.parts.is_some();
-        self.largest = if waits { self.largest.max(data.len()) } else { data.len() };
+        self.comes(data.len());
         self.reader.push(data);
     }
 
     /// See [`Reader::copy`].
     pub(super) fn copy(&mut self, data: &[u8]) {
+        self.comes(data.len());
         self.reader.copy(data);
+    }
+
+    /// A piece of so many bytes comes.
+    fn comes(&mut self, len: usize) {
+        let waits = self.waiting() > 0 || self.parts.is_some();
+        self.largest = if waits { self.largest.max(len) } else { len };
     }
 
     pub(super) fn set_limits(&mut self, limits: Limits) {
@@ -156,10 +162,20 @@ mod tests {
             bytes.extend_from_slice(&slice);
         }
         let piece = Bytes::from(bytes);
+        let mut copied = Incoming::new(Limits::PUBLISHING);
+        copied.copy(&piece);
         let mut incoming = Incoming::new(Limits::PUBLISHING);
         incoming.push(piece.clone());
         let kept: Vec<_> = std::iter::from_fn(|| incoming.next().unwrap()).collect();
         drop(incoming);
+        // The same if the piece was copied, and a message of its own memory there is one here.
+        let others: Vec<_> = std::iter::from_fn(|| copied.next().unwrap()).collect();
+        drop(copied);
+        assert_eq!(others, kept);
+        if messages.len() > 1 {
+            let own = |messages: &[Message]| messages.iter().filter(|m| m.payload.is_unique()).count();
+            assert!(own(&others) >= own(&kept), "{} and {}", own(&others), own(&kept));
+        }
         (kept, piece.is_unique())
     }
 
