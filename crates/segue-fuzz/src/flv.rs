@@ -25,7 +25,7 @@ pub fn flv(data: &[u8]) {
     let most = file.len() + MAX_TEXT + 16 * MAX_VALUES;
     assert!(data.iter().all(|message| message.payload.len() <= most), "data out of all proportion");
     match seed % 3 {
-        0 => bounded(file.len(), 4096, per_byte(&messages), || {
+        0 => bounded(file.len(), 4096 + translated(&messages), 8, || {
             let mut reader = Reader::new();
             reader.push(Bytes::copy_from_slice(file));
             while let Ok(Some(_)) = reader.next() {}
@@ -35,10 +35,11 @@ pub fn flv(data: &[u8]) {
     }
 }
 
-/// Bytes that may be allocated at a time for each byte of the file: a message and its place. What a data tag holds may be
-/// AMF3, which is decoded: then as `tests/alloc_amf.rs` of segue-proto has it.
-fn per_byte(messages: &[MediaMessage]) -> u64 {
-    if messages.iter().any(|message| message.kind == TrackKind::Data) { 160 } else { 8 }
+/// Bytes that may be allocated at a time beside the messages and their places: what a data tag holds may be AMF3, whose
+/// references multiply in AMF0, up to what one command may hold in either, text and values.
+fn translated(messages: &[MediaMessage]) -> u64 {
+    let has_data = messages.iter().any(|message| message.kind == TrackKind::Data);
+    u64::from(has_data) * (2 * MAX_TEXT + 160 * MAX_VALUES) as u64
 }
 
 fn as_files_are_read(file: &[u8], messages: &[MediaMessage], is_error: bool) {
