@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::search::Search;
 use super::{Conn, Phase, Player};
 use crate::client::{Action, ConnId, DIAL_TIMEOUT, Ending};
 use crate::handover::backoff::Backoff;
@@ -276,7 +275,7 @@ impl Player {
         if self.next != Some(id) || self.viewer.count() == 0 {
             return None;
         }
-        let until = self.search.as_ref().filter(|_| self.is_searching()).map(Search::until);
+        let until = self.search_until();
         match self.conns.get(&id)?.phase {
             Phase::Asked(at) if until.is_some() || !self.unpublished => {
                 earliest(Some(at.max(lost) + ELSEWHERE_AFTER), until)

@@ -29,11 +29,6 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// When the one that passes over least is taken in any case.
-    pub(super) fn until(&self) -> Moment {
-        self.until
-    }
-
     /// What was passed over is found. Where the stream goes on after it, if that is not the same server.
     pub(super) fn found(self) -> Option<(RtmpUrl, u32)> {
         let (url, attempt, _) = self.best;
@@ -88,6 +83,11 @@ impl Player {
     /// Whether others are asked for what a server passed over.
     pub(super) fn is_searching(&self) -> bool {
         self.search.as_ref().is_some_and(|search| search.asked <= OTHERS_ASKED)
+    }
+
+    /// When the server that passes over least is taken in any case, if others are asked.
+    pub(super) fn search_until(&self) -> Option<Moment> {
+        self.search.as_ref().filter(|_| self.is_searching()).map(|search| search.until)
     }
 
     /// Asks the next server for what another passed over; after the last, back to the one that passes over least. Returns
