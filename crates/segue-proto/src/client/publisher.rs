@@ -55,6 +55,9 @@ pub struct Publisher {
     number: u32,
     /// The first message that some server may not have, while no connection has the stream.
     needed: Option<Place>,
+    /// By what servers call themselves, where the last leg began that one of them may have some of; for connections that
+    /// are gone.
+    begun: BTreeMap<Option<String>, Place>,
     /// Where the stream is, or was last.
     last_url: RtmpUrl,
     accepted: u32,
@@ -94,6 +97,7 @@ impl Publisher {
             next_conn: 0,
             number: 0,
             needed: Some(Place::default()),
+            begun: BTreeMap::new(),
             last_url: config.url.clone(),
             accepted: 0,
             started: now,
@@ -238,6 +242,7 @@ impl Publisher {
                 if is_candidate {
                     // It took nothing: the number is free again.
                     self.number -= 1;
+                    leg.number = 0;
                     let failure = match code.as_str() {
                         code::PUBLISH_BAD_NAME => Failure::Busy,
                         code::CONNECT_REJECTED if description.contains("draining") => Failure::Draining,
