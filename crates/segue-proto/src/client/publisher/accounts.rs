@@ -12,10 +12,6 @@ use crate::timestamp::Timestamp;
 /// then the oldest is handed out as it is.
 const MAX_OPEN_RECORDS: usize = 16;
 
-/// Most servers of which is remembered where the last leg there began. Those that a stream comes back to are few; one that
-/// is forgotten is the first by its name, so that what is remembered does not depend on the order.
-const MAX_BEGUN: usize = 64;
-
 /// The connection that a stream left.
 #[derive(Clone, Debug)]
 pub(super) struct Left {
@@ -199,19 +195,13 @@ impl Publisher {
         let server_id = self.legs.get(&conn).filter(|leg| leg.segue)?.server_id();
         let open = self.legs.values().filter(|leg| leg.conn != conn && leg.has_begun());
         let open = open.filter(|leg| leg.server_id() == server_id).map(|leg| leg.start);
-        open.chain(self.begun.get(&server_id).copied()).max_by_key(|place| place.serial)
+        open.chain(self.begun.at(server_id.as_ref())).max_by_key(|place| place.serial)
     }
 
     /// A connection is forgotten: what its records, and later connections to its server, need of it is taken now.
     pub(super) fn leg_removed(&mut self, leg: &Leg) {
         if leg.has_begun() {
-            let begun = self.begun.entry(leg.server_id()).or_insert(leg.start);
-            if leg.start.serial > begun.serial {
-                *begun = leg.start;
-            }
-            if self.begun.len() > MAX_BEGUN {
-                self.begun.pop_first();
-            }
+            self.begun.note(leg.server_id(), leg.start);
         }
         for open in self.records.iter_mut().filter(|open| open.new == leg.conn) {
             open.take_new(leg);
