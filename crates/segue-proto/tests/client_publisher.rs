@@ -4,10 +4,11 @@
 
 mod common;
 
-use common::{Fault, OnPublish, SEED, Server, Source, World, at, by_index, url};
+use common::{Fault, Link, OnPublish, SEED, Server, Source, World, at, by_index, url};
 use segue_proto::client::publisher::{END_BOUND, END_RETRY_BOUND, HUNG_PASSED_BY};
 use segue_proto::client::{Closed, Ending, Publisher, PublisherConfig, RedirectPolicy};
 use segue_proto::handover::record::{Cause, HandoverResult, Signal};
+use segue_proto::log::{self, LegEnd, Read, Request, Start, Stream};
 use segue_proto::{MediaMessage, TrackKind};
 
 struct Show {
@@ -59,7 +60,7 @@ impl Show {
 
     /// The media of all connections that took the stream, in the order of their legs.
     fn received(&self) -> Vec<MediaMessage> {
-        self.world.links.iter().filter(|link| link.accepted).flat_map(common::Link::media).collect()
+        self.world.links.iter().filter(|link| link.accepted).flat_map(Link::media).collect()
     }
 
     /// Every message arrived once, in order, on the connections in order. Each later leg begins with the configuration,
@@ -766,6 +767,82 @@ fn a_server_that_cuts_with_a_last_word_is_left_with_proof() {
     let record = &show.world.records[0];
     assert_eq!((record.cause, record.confirmed, record.missing), (Some(Cause::Crash), Some(true), Some(0)));
     assert!(record.overlap.unwrap() > 0, "from the keyframe before");
+}
+
+/// What a server's log has of a stream whose legs came one after the other.
+fn logged(links: &[&Link]) -> Vec<MediaMessage> {
+    let mut log = Stream::new(log::Config::default(), [1; 16]);
+    for (n, link) in links.iter().enumerate() {
+        let conn = log::ConnId(n as u64);
+        log.publish(Request { conn, principal: "key".into(), segue: true }, at(0));
+        link.headers.iter().for_each(|header| log.leg_header(conn, *header, at(0)));
+        link.got.iter().for_each(|message| log.append(conn, message.clone(), at(0)));
+        log.end(conn, LegEnd::Lost, at(0));
+    }
+    let mut cursor = log.start(Start::Oldest);
+    let mut all = Vec::new();
+    while let Read::Entry(entry) = log.read(&mut cursor) {
+        all.push(entry.message.clone());
+    }
+    all
+}
+
+/// A show in the midst of a move to b: a hears nothing of its last 600 ms before the boundary.
+fn leaving_a_deaf_server(on_publish: OnPublish) -> Show {
+    let mut b = Server::new("b");
+    b.on_publish = on_publish;
+    let mut show = Show::standard(vec![Server::new("a"), b]);
+    show.play(3400);
+    show.world.tell("a", Some("b"));
+    show.world.links[0].deaf = true;
+    show.play(800);
+    assert!(!show.world.links_of("b").is_empty());
+    show
+}
+
+/// Both connections are lost, the new one first, and the stream comes to the new server again: that one has the boundary,
+/// and drops what lies before it, though it acknowledges it.
+#[test]
+fn what_a_server_takes_no_more_as_a_later_leg_began_there_is_counted() {
+    for on_publish in [OnPublish::Hang, OnPublish::Start] {
+        let mut show = leaving_a_deaf_server(on_publish);
+        let boundary = show.world.links_of("b")[0].headers[0].position.index;
+        let heard = show.world.links[0].media().len() as u64;
+        show.world.kill("b", Closed::Reset);
+        show.world.kill("a", Closed::Reset);
+        show.world.server("a").fault = Some(Fault::DialRefused);
+        show.world.server("b").on_publish = OnPublish::Start;
+        show.play(6000);
+        let outcome = show.finish();
+        assert_eq!((&outcome.ending, outcome.confirmed), (&Ending::Complete, Some(true)));
+        let at_b = show.world.links_of("b");
+        assert!(at_b.last().unwrap().headers[0].position.index < heard, "all that is missing is sent");
+        let kept = heard + logged(&at_b).len() as u64;
+        let lost = show.source.sent.len() as u64 - kept;
+        assert_eq!(lost, boundary - heard);
+        // What a heard last is not acknowledged: half a second of 50 messages a second.
+        assert!((lost..=lost + 27).contains(&outcome.missing), "{lost} lost, {} counted", outcome.missing);
+        let said = show.world.records.iter().filter_map(|record| record.missing).max();
+        assert_eq!(said, Some(outcome.missing));
+    }
+}
+
+/// A server that refused the stream has nothing of it, and one where earlier legs alone began takes what comes next.
+#[test]
+fn where_no_later_leg_began_all_is_taken() {
+    for (on_publish, dead) in
+        [(OnPublish::Refuse("NetStream.Publish.Denied", "no"), "a"), (OnPublish::Hang, "b")]
+    {
+        let mut show = leaving_a_deaf_server(on_publish);
+        show.world.server(dead).fault = Some(Fault::DialRefused);
+        show.world.kill("b", Closed::Reset);
+        show.world.kill("a", Closed::Reset);
+        show.world.server("b").on_publish = OnPublish::Start;
+        show.play(6000);
+        let outcome = show.finish();
+        assert_eq!((outcome.confirmed, outcome.missing), (Some(true), 0), "{dead} is dead");
+        show.assert_nothing_missing();
+    }
 }
 
 /// A small generator for the choices of the test below.

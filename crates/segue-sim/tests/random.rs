@@ -83,6 +83,8 @@ fn what_was_found_before_stays_mended() {
         (2134, "the last message before a claim passes was not acknowledged"),
         (2794, "acknowledgements of what the buffer had dropped were no sign of life"),
         (3940, "acknowledgements of what the buffer had dropped were no sign of life"),
+        (30_579, "a server dropped what lies before a leg that was no use, and nobody counted it"),
+        (33_822, "a server dropped what lies before a leg that was lost, and nobody counted it"),
     ] {
         assert_eq!(simulate(seed, Plant::None).violations, Vec::<String>::new(), "seed {seed}: {what}");
     }

@@ -77,7 +77,7 @@ pub(super) struct Leg {
     pub(super) phase: Phase,
     /// Whether the server announced `segue`, and we did.
     pub(super) segue: bool,
-    /// The number in its leg header.
+    /// The number in its leg header; 0 before it is published, and once that is refused.
     pub(super) number: u32,
     pub(super) start: Place,
     pub(super) cursor: Place,
@@ -168,6 +168,12 @@ impl Leg {
     /// Whether media went into the session.
     pub(super) fn has_sent(&self) -> bool {
         self.cursor != self.start
+    }
+
+    /// Whether a server that speaks segue may have a leg that begins at [`start`](Self::start): the leg header is out, and
+    /// was not refused.
+    pub(super) fn has_begun(&self) -> bool {
+        self.segue && self.number > 0 && (self.has_sent() || !self.header_due)
     }
 
     /// What must stay in the buffer for it: what is not acknowledged, or where nobody can tell, not sent.

@@ -1,6 +1,7 @@
 //! The publisher: media in, one stream at one server after another. Joins the sessions of its connections with the
 //! hand-over and the replay buffer. Here are its inputs and its clockwork; `moves` carries out what the hand-over decides,
-//! `ending` sees to the stream's end, `accounts` keeps the books of what was lost and writes the records.
+//! `ending` sees to the stream's end, `accounts` keeps the books of what was lost and writes the records, `begun` knows where
+//! earlier legs began.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::time::{Moment, earliest};
 use crate::url::RtmpUrl;
 
 mod accounts;
+mod begun;
 mod config;
 mod ending;
 mod moves;
@@ -55,6 +57,8 @@ pub struct Publisher {
     number: u32,
     /// The first message that some server may not have, while no connection has the stream.
     needed: Option<Place>,
+    /// Where the legs of connections that are gone began.
+    begun: begun::Begun,
     /// Where the stream is, or was last.
     last_url: RtmpUrl,
     accepted: u32,
@@ -94,6 +98,7 @@ impl Publisher {
             next_conn: 0,
             number: 0,
             needed: Some(Place::default()),
+            begun: begun::Begun::default(),
             last_url: config.url.clone(),
             accepted: 0,
             started: now,
@@ -238,6 +243,7 @@ impl Publisher {
                 if is_candidate {
                     // It took nothing: the number is free again.
                     self.number -= 1;
+                    leg.number = 0;
                     let failure = match code.as_str() {
                         code::PUBLISH_BAD_NAME => Failure::Busy,
                         code::CONNECT_REJECTED if description.contains("draining") => Failure::Draining,

@@ -188,8 +188,21 @@ impl Publisher {
         }
     }
 
-    /// A connection is forgotten: what its records need of it is taken now.
+    /// From where on the server of that connection takes media. A server's log is in order: where an earlier leg has begun
+    /// there, it drops whatever comes later of before that leg as a repeat, whether it has it or not. That earlier leg may
+    /// have been no use, or lost, before the old connection's tail was known to be. `None` if no other leg began there.
+    pub(super) fn taken_from(&self, conn: ConnId) -> Option<Place> {
+        let server_id = self.legs.get(&conn).filter(|leg| leg.segue)?.server_id();
+        let open = self.legs.values().filter(|leg| leg.conn != conn && leg.has_begun());
+        let open = open.filter(|leg| leg.server_id() == server_id).map(|leg| leg.start);
+        open.chain(self.begun.at(server_id.as_ref())).max_by_key(|place| place.serial)
+    }
+
+    /// A connection is forgotten: what its records, and later connections to its server, need of it is taken now.
     pub(super) fn leg_removed(&mut self, leg: &Leg) {
+        if leg.has_begun() {
+            self.begun.note(leg.server_id(), leg.start);
+        }
         for open in self.records.iter_mut().filter(|open| open.new == leg.conn) {
             open.take_new(leg);
             open.new_known = true;

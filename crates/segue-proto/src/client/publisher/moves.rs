@@ -82,7 +82,8 @@ impl Publisher {
         leg.progress = now;
         self.last_url = leg.url.clone();
         self.accepted += 1;
-        let (start, skipped) = (leg.start, leg.cursor.skipped);
+        let (mut start, skipped) = (leg.start, leg.cursor.skipped);
+        let taken_from = self.taken_from(conn);
         // The old connection's tail, if the new one begins so early that it has that, too.
         let mut covered = None;
         let left = match old.and_then(|old| self.legs.get_mut(&old)) {
@@ -95,8 +96,20 @@ impl Publisher {
             None => self.left.take(),
         };
         let from = self.needed.take().or(left.as_ref().and_then(|left| left.end)).unwrap_or(start);
+        let mut owed = covered.filter(|tail| tail.serial < from.serial).unwrap_or(from);
+        if let Some(taken) = taken_from.filter(|taken| taken.serial > owed.serial) {
+            // What it sends of that is dropped there, though acknowledged: the old connection alone can prove its tail,
+            // and what nobody has proven is lost.
+            if let Some(old) = old.filter(|_| covered.is_some()).and_then(|old| self.legs.get_mut(&old)) {
+                old.covered = false;
+            }
+            if taken.serial > from.serial && taken.serial > start.serial {
+                start = taken;
+            }
+            owed = if taken.serial > from.serial { taken } else { from };
+        }
         if let Some(leg) = self.legs.get_mut(&conn) {
-            leg.owed = covered.filter(|tail| tail.serial < from.serial).unwrap_or(from);
+            leg.owed = owed;
         }
         let gap = start.index.saturating_sub(from.index).saturating_sub(from.skipped) + skipped;
         self.missing += gap;
