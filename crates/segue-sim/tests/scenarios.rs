@@ -542,7 +542,6 @@ fn h27_a_real_end_ends_at_once() {
     assert!(heard, "the viewer heard of it");
 }
 
-/// A viewer that was told stays with the stream, also when its publisher never moves.
 /// The way to the stream's server dies just before the end: what is not proven there is ended in order at the other one.
 #[test]
 fn h27_an_end_that_hangs_goes_elsewhere() {
@@ -562,6 +561,7 @@ fn h27_an_end_that_hangs_goes_elsewhere() {
     }
 }
 
+/// A viewer that was told stays with the stream, also when its publisher never moves.
 #[test]
 fn h28_viewers_are_not_dropped_because_a_publisher_moved() {
     for seed in SEEDS {

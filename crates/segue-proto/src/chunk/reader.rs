@@ -113,7 +113,7 @@ impl Reader {
     }
 
     /// Takes a copy of bytes that were received where they cannot stay, for a caller whose connections share one buffer:
-    /// what a message waits for is put where it belongs at once, the rest together. No more memory than that is kept.
+    /// what a message waits for is put where it belongs at once, the rest together.
     pub fn copy(&mut self, mut data: &[u8]) {
         if self.input.is_empty()
             && let Some(current) = &mut self.current
@@ -304,7 +304,7 @@ impl Reader {
     }
 
     /// Takes the chunks that continue the message on `csid`, as long as nothing else stands between them and they are
-    /// whole: what [`begin_chunk`](Self::begin_chunk) and [`payload`](Self::payload) do, with less to look at. Where
+    /// whole: what [`chunk`](Self::chunk) and [`payload`](Self::payload) do, with less to look at. Where
     /// anything is out of the ordinary it stops, and leaves it to them.
     fn run(&mut self, csid: ChunkStreamId) -> Result<(), Error> {
         let Some(stream) = self.streams.get_mut(csid) else { return Ok(()) };

@@ -220,10 +220,6 @@ impl Leg {
     pub(super) fn acknowledged(&mut self, sequence: u32, now: Moment) -> bool {
         let before = self.acks.total();
         let offset = self.acks.receive(sequence);
-        if offset > before {
-            // Perhaps only a part of a message, over a thin line: that is alive, too.
-            self.unanswered = now;
-        }
         let mut proved = false;
         while let Some((end, place)) = self.sent.front()
             && *end <= offset
@@ -232,7 +228,8 @@ impl Leg {
             self.sent.pop_front();
             proved = true;
         }
-        // One that covers no whole message that is remembered says all the same that the server lives and takes more.
+        // One that covers no whole message that is remembered, perhaps a part of one over a thin line, says all the same that
+        // the server lives and takes more.
         if offset > before {
             (self.progress, self.unanswered) = (now, now);
         }

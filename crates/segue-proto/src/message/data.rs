@@ -10,13 +10,18 @@ use crate::amf0::{self, has_amf3};
 /// (E-RTMP v2, "Important AMF3-encoded Historical Specification Clarification").
 pub(super) const FORMAT_AMF0: u8 = 0;
 
+/// How many times as long as its AMF3 a message may be in AMF0: integers and short texts that are referred to grow, and
+/// what is made to grow is not for a log to keep.
+pub const MAX_GROWTH: usize = 16;
+
 /// The payload that a data message has as type 18, or `None` if it is in a format that nobody has defined.
 ///
 /// Type 18 is never changed. Type 15 loses its format selector, which a zero byte in front gives back; the rest stays
 /// byte for byte, unless AMF3 values are in it. Those become the AMF0 values that say the same
 /// ([`amf0::plain`]), as one frame is shared by all viewers and by recordings, and few of them read AMF3: librtmp
 /// ignores type 15, and gortmplib fails on the marker. If AMF0 has no words for one of them, or the message is past
-/// the bounds of a command, all of it stays as it is, in AMF0's own form for such values (AMF0, 3.1).
+/// the bounds of a command or would grow more than [`MAX_GROWTH`]-fold, all of it stays as it is, in AMF0's own form for
+/// such values (AMF0, 3.1).
 pub fn as_amf0(type_id: u8, mut payload: Bytes) -> Option<Bytes> {
     if type_id != type_id::DATA_AMF3 {
         return Some(payload);
@@ -40,7 +45,7 @@ fn translated(payload: &[u8]) -> Option<Bytes> {
     }
     let mut out = Vec::with_capacity(payload.len());
     values.iter().for_each(|value| value.encode(&mut out));
-    Some(out.into())
+    (out.len() <= payload.len().saturating_mul(MAX_GROWTH)).then(|| out.into())
 }
 
 #[cfg(test)]
@@ -96,6 +101,23 @@ mod tests {
             let given = as_amf0(15, [&[0][..], &body].concat().into()).unwrap();
             assert_eq!(given != body, translated, "{len} bytes");
         }
+    }
+
+    /// An array of a text and 199 references to it (AMF3 3.11, 1.3.2): 2 bytes each, and in AMF0 3 bytes and the text.
+    #[test]
+    fn what_would_grow_out_of_proportion_stays_as_it_is() {
+        let kept = (1..=63_u8).map(|len| {
+            let text = vec![b'x'; len.into()];
+            let refs = b"\x06\x00".repeat(199);
+            let body = [&b"\x11\x09\x83\x11\x01\x06"[..], &[len << 1 | 1], &text, &refs].concat();
+            let given = as_amf0(15, [&[0][..], &body].concat().into()).unwrap();
+            let grown = 5 + 200 * (3 + text.len());
+            let kept = grown > MAX_GROWTH * body.len();
+            assert_eq!(given.len(), if kept { body.len() } else { grown }, "{len}");
+            kept
+        });
+        let kept: Vec<bool> = kept.collect();
+        assert!(!kept[0] && kept[62] && kept.is_sorted(), "at the bound, and one past it");
     }
 
     #[test]

@@ -82,10 +82,11 @@ const LIMITS_BEFORE: Limits = Limits { max_message: 1 << 20, max_partials: 8, ma
 const LIMITS_MEDIA: Limits = Limits { max_message: 0xff_ffff, max_partials: 64, max_partial_bytes: 32 << 20 };
 
 /// What a message of this type costs its sender beside its chunks: see [`chunk::MAX_CREDIT`](crate::chunk::MAX_CREDIT).
+/// Data in AMF3 is read and said again in AMF0 ([`data::as_amf0`]), which is a command's work.
 const fn cost(type_id: u8) -> u64 {
     match type_id {
-        type_id::AUDIO | type_id::VIDEO | type_id::DATA_AMF0 | type_id::DATA_AMF3 => 0,
-        type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => COMMAND_COST,
+        type_id::AUDIO | type_id::VIDEO | type_id::DATA_AMF0 => 0,
+        type_id::DATA_AMF3 | type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => COMMAND_COST,
         _ => CONTROL_COST,
     }
 }

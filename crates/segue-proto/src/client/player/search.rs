@@ -11,9 +11,9 @@ use crate::leg::PlayPosition;
 use crate::time::Moment;
 use crate::url::RtmpUrl;
 
-/// So many others are asked for what a server passed over,
+/// So many others are asked for what a server passed over.
 const OTHERS_ASKED: u32 = 2;
-/// for so long at most: meanwhile nothing is seen, and what that server went on with must not be dropped there.
+/// They are asked for so long at most: meanwhile nothing is seen, and what that server went on with must not be dropped there.
 const SEARCH_BOUND: Duration = Duration::from_secs(5);
 /// What is passed over so soon after such a search was lost by the publisher, or by a viewer that is too slow.
 const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -171,6 +171,31 @@ fn v07_what_can_be_asked_at_once_is_bounded() {
     assert!(foreign.server.held() as u64 <= 2 * most);
 }
 
+/// Data in AMF3 is a command's work: it is read, and said again in AMF0.
+#[test]
+fn v07_data_in_amf3_costs_like_a_command() {
+    let data = |type_id| Message {
+        type_id,
+        stream_id: STREAM,
+        timestamp: Timestamp::ZERO,
+        payload: Bytes::from_static(b"\x00\x02\x00\x01a\x11\x04\x05"),
+    };
+    let flood = |foreign: &mut Foreign| {
+        let result = foreign.message(csid::DATA, &data(type_id::DATA_AMF3));
+        foreign.take_events();
+        result
+    };
+    let most = (MAX_CREDIT - BEGIN_COST) / (COMMAND_COST + CHUNK_COST - 20);
+    let n = floods(&mut Foreign::publishing([]), flood);
+    assert!((most - 100..=most).contains(&n), "{n} of {most}");
+    // What AMF0 needs no reading for is free.
+    let mut foreign = Foreign::publishing([]);
+    for _ in 0..2 * MAX_CREDIT / COMMAND_COST {
+        foreign.message(csid::DATA, &data(type_id::DATA_AMF0)).unwrap();
+        foreign.take_events();
+    }
+}
+
 #[test]
 fn v07_few_streams_are_begun_and_ended_at_once() {
     for begin in ["publish", "play"] {
